@@ -1,0 +1,251 @@
+//! `cargo xtask ci`: every check, in order, up to the first failure.
+//!
+//! Owns the list of steps, their selection and the summary. A step is a name and a function; it
+//! never knows of the others. Dependencies are compiled once for the tests (dev profile), once for
+//! the binary the lab runs (release), and only checked by clippy.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::workspace::{self, Workspace};
+use crate::{docs, machine};
+
+/// Which steps to run.
+#[derive(Args)]
+pub struct Options {
+    /// Run this step only (repeatable).
+    #[arg(long, value_name = "STEP", conflicts_with = "from")]
+    only: Vec<String>,
+    /// Start at this step.
+    #[arg(long, value_name = "STEP")]
+    from: Option<String>,
+    /// Leave this step out (repeatable).
+    #[arg(long, value_name = "STEP")]
+    skip: Vec<String>,
+    /// Name the steps and stop.
+    #[arg(long)]
+    list: bool,
+}
+
+/// How a step that did not fail ended.
+enum Outcome {
+    Passed,
+    /// Not run, and why.
+    Skipped(&'static str),
+}
+
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    /// Run only when named by `--only`.
+    on_request: bool,
+    run: fn(&Workspace) -> Result<Outcome>,
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        name: "machine",
+        about: "programs and toolchain components; installs what is missing, as root",
+        on_request: false,
+        run: |workspace| passed(machine::prepare(workspace)),
+    },
+    Step {
+        name: "fmt",
+        about: "every file as rustfmt writes it",
+        on_request: false,
+        run: |workspace| passed(workspace.cargo(&["fmt", "--all", "--check"])),
+    },
+    Step {
+        name: "clippy",
+        about: "no warning from rustc or clippy, in any target",
+        on_request: false,
+        run: |workspace| {
+            passed(workspace.cargo(&[
+                "clippy",
+                "--locked",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]))
+        },
+    },
+    Step {
+        name: "no-os",
+        about: "the core, built for a target without an operating system, where one is installed",
+        on_request: false,
+        run: without_operating_system,
+    },
+    Step {
+        name: "release",
+        about: "the binary that the lab and the documentation's checks run",
+        on_request: false,
+        run: |workspace| passed(workspace.build_release()),
+    },
+    Step {
+        name: "test",
+        about: "unit and integration tests of every package, and the rules of the house",
+        on_request: false,
+        run: |workspace| passed(workspace.cargo(&["test", "--locked", "--workspace"])),
+    },
+    Step {
+        name: "lab",
+        about: "the release binary against real kernels, in network namespaces of their own",
+        on_request: false,
+        run: |workspace| passed(workspace.lab(&["all".to_owned()])),
+    },
+    Step {
+        name: "deny",
+        about: "licences, banned crates and sources of every dependency",
+        on_request: false,
+        run: |workspace| {
+            cargo_deny(workspace)?;
+            passed(workspace.cargo(&["deny", "check", "bans", "licenses", "sources"]))
+        },
+    },
+    Step {
+        name: "docs",
+        about: "rustdoc without a warning; commands, flags and links in README.md and docs/",
+        on_request: false,
+        run: documentation,
+    },
+    Step {
+        name: "advisories",
+        about: "known vulnerabilities; fetches the RustSec database, so only on request",
+        on_request: true,
+        run: |workspace| {
+            cargo_deny(workspace)?;
+            let checked = workspace.cargo(&["deny", "check", "advisories"]);
+            passed(checked.context("an advisory applies, or the RustSec database was out of reach"))
+        },
+    },
+];
+
+/// Runs the chosen steps and prints the summary, whatever the end.
+pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if options.list {
+        for step in STEPS {
+            println!("{:<11} {}", step.name, step.about);
+        }
+        return Ok(());
+    }
+    let chosen = choose(options)?;
+    let mut summary = Summary { chosen: chosen.len(), ended: Vec::new() };
+    for (index, step) in chosen.iter().enumerate() {
+        println!("\n==> {} ({} of {}): {}", step.name, index + 1, chosen.len(), step.about);
+        let begun = Instant::now();
+        let result = (step.run)(workspace);
+        let (end, note) = match &result {
+            Ok(Outcome::Passed) => ("passed", ""),
+            Ok(Outcome::Skipped(why)) => ("skipped", *why),
+            Err(_) => ("failed", ""),
+        };
+        let line = format!("{:<11} {end:<8} {:>8}  {note}", step.name, spent(begun.elapsed()));
+        println!("<== {}", line.trim_end());
+        summary.ended.push((end, line));
+        if let Err(error) = result {
+            summary.print();
+            return Err(error.context(format!(
+                "step {0} failed; run it again with `cargo xtask ci --only {0}`, and go on from \
+                 there with `cargo xtask ci --from {0}`",
+                step.name
+            )));
+        }
+    }
+    summary.print();
+    Ok(())
+}
+
+fn choose(options: &Options) -> Result<Vec<&'static Step>> {
+    for name in options.only.iter().chain(&options.from).chain(&options.skip) {
+        position(name)?;
+    }
+    let first = options.from.as_deref().map_or(Ok(0), position)?;
+    let wanted = |step: &Step| {
+        let named = options.only.iter().any(|name| name == step.name);
+        let left_out = options.skip.iter().any(|name| name == step.name);
+        !left_out && (named || (options.only.is_empty() && !step.on_request))
+    };
+    let chosen: Vec<&Step> = STEPS[first..].iter().filter(|step| wanted(step)).collect();
+    if chosen.is_empty() {
+        bail!("no step is left to run");
+    }
+    Ok(chosen)
+}
+
+fn position(name: &str) -> Result<usize> {
+    STEPS.iter().position(|step| step.name == name).with_context(|| {
+        let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        format!("there is no step {name:?}; the steps are {}", names.join(", "))
+    })
+}
+
+/// The steps that ran: how each ended, and its line.
+struct Summary {
+    chosen: usize,
+    ended: Vec<(&'static str, String)>,
+}
+
+impl Summary {
+    fn print(&self) {
+        println!("\n==> summary");
+        for (_, line) in &self.ended {
+            println!("    {}", line.trim_end());
+        }
+        let count = |end| self.ended.iter().filter(|(ended, _)| *ended == end).count();
+        println!(
+            "    steps: {} passed, {} failed, {} skipped, {} not reached",
+            count("passed"),
+            count("failed"),
+            count("skipped"),
+            self.chosen - self.ended.len()
+        );
+    }
+}
+
+fn spent(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{} m {:02} s", duration.as_secs() / 60, duration.as_secs() % 60)
+    }
+}
+
+fn passed(result: Result<()>) -> Result<Outcome> {
+    result.map(|()| Outcome::Passed)
+}
+
+/// Purity checked by the compiler: without an operating system there is no clock and no socket to
+/// reach for. `no_std` alone checks the core's own code; this checks its dependencies as well.
+fn without_operating_system(workspace: &Workspace) -> Result<Outcome> {
+    let listed = workspace.command("rustup").args(["target", "list", "--installed"]).output();
+    let Ok(listed) = listed else {
+        return Ok(Outcome::Skipped("no rustup to ask for targets; `no_std` still holds"));
+    };
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let bare = |target: &&str| target.split('-').any(|part| part == "none");
+    let Some(target) = listed.lines().find(bare) else {
+        return Ok(Outcome::Skipped("`rustup target add x86_64-unknown-none` enables it"));
+    };
+    passed(workspace.cargo(&["build", "--locked", "--package", "standin-core", "--target", target]))
+}
+
+fn cargo_deny(workspace: &Workspace) -> Result<()> {
+    let cargo = workspace::cargo();
+    let version = workspace.command(&cargo).args(["deny", "--version"]).output();
+    if version.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    workspace.cargo(&["install", "cargo-deny", "--locked"])
+}
+
+fn documentation(workspace: &Workspace) -> Result<Outcome> {
+    let mut command = workspace.command(&workspace::cargo());
+    command.args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]);
+    workspace::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+    passed(docs::check(workspace))
+}

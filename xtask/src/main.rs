@@ -1,0 +1,79 @@
+//! What a developer of standin runs: `cargo xtask ci`, `cargo xtask lab`, `cargo xtask bench`.
+//!
+//! This room owns the order of the checks and the way they are started. It never checks a promise
+//! itself: tests do that, in the package whose promise it is. Nothing here is shipped.
+
+mod ci;
+mod docs;
+mod machine;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// What a developer of standin runs.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Every check, in order, up to the first failure.
+    Ci(ci::Options),
+    /// Lab cases in network namespaces of their own; without arguments, all of them.
+    Lab(LabOptions),
+    /// Measurements beside the article's script, ucarp and keepalived.
+    Bench(BenchOptions),
+    /// The checks of README.md and docs/ alone.
+    Docs,
+}
+
+#[derive(Args)]
+struct LabOptions {
+    /// Handed to the lab as they are: case names, `--list` and so on.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+#[derive(Args)]
+struct BenchOptions {
+    /// Handed to the lab as they are, e.g. `failover`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let workspace = Workspace::find()?;
+    match cli.task {
+        Task::Ci(options) => ci::run(&workspace, &options),
+        Task::Lab(options) => {
+            workspace.build_release()?;
+            let all = vec!["all".to_owned()];
+            workspace.lab(if options.arguments.is_empty() { &all } else { &options.arguments })
+        }
+        Task::Bench(options) => {
+            workspace.build_release()?;
+            let mut arguments = vec!["bench".to_owned()];
+            arguments.extend(options.arguments);
+            workspace.lab(&arguments)
+        }
+        Task::Docs => docs::check(&workspace),
+    }
+}
