@@ -1,0 +1,24 @@
+//! The only unsafe code of standin and its only doors to the kernel.
+//!
+//! Owns: netlink, packet and ICMP sockets, clocks, timers, polling, signals, namespaces, process
+//! and real-time set-up. Its API speaks in bytes and std types (`IpAddr`, `[u8; 6]` for a MAC
+//! address, `u64` nanoseconds), and every failure says which operation on which object failed.
+//!
+//! Never: decides anything, keeps state about VIPs or peers, logs, or imports another crate of
+//! this workspace.
+//!
+//! Invariant: what the kernel or the network sends is data. No reply, however malformed, makes
+//! this crate panic or read outside its buffers.
+
+#![expect(unsafe_code, reason = "the one crate that is allowed to call the kernel")]
+#![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+
+pub mod capability;
+pub mod error;
+pub mod netlink;
+pub mod netns;
+pub mod process;
+mod raw;
+pub mod sysctl;
+
+pub use error::{Error, Result};

@@ -1,0 +1,20 @@
+//! Netlink, written here: links, addresses, routes and neighbours of one network namespace.
+//!
+//! [`RouteSocket`] asks and waits for the answer; [`RouteQueue`] sends address changes in batches
+//! and never waits; [`Monitor`] tells what others change. A socket belongs for ever to the
+//! network namespace of the thread that opened it, wherever it is used later.
+
+pub mod address;
+pub mod link;
+pub mod message;
+pub mod neighbour;
+pub mod queue;
+pub mod route;
+pub mod socket;
+
+pub use address::{Address, AddressSpec};
+pub use link::Link;
+pub use neighbour::Neighbour;
+pub use queue::{Acknowledgement, RouteQueue};
+pub use route::{Route, RouteKind, RouteSpec};
+pub use socket::RouteSocket;

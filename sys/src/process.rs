@@ -1,0 +1,143 @@
+//! Children and their end: where they start, and that none outlives its reason to run.
+//!
+//! Owns parent-death signals, process groups and process descriptors. Never waits for a child;
+//! `std::process::Child` does.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use crate::error::{Error, Result};
+use crate::netns::{self, NetNamespace};
+use crate::raw;
+
+/// Where a command runs and when it dies.
+pub trait CommandExt {
+    /// The child starts inside a network namespace.
+    fn in_namespace(&mut self, namespace: &NetNamespace) -> &mut Command;
+
+    /// The kernel kills the child (`SIGKILL`) when the *thread* that starts it ends, however it
+    /// ends. Start it from a thread that lives as long as the child shall.
+    fn die_with_parent(&mut self) -> &mut Command;
+}
+
+impl CommandExt for Command {
+    fn in_namespace(&mut self, namespace: &NetNamespace) -> &mut Command {
+        let namespace = namespace.clone();
+        // SAFETY: between fork and exec the closure makes one system call and allocates nothing.
+        unsafe { self.pre_exec(move || netns::enter(namespace.as_fd().as_raw_fd())) }
+    }
+
+    fn die_with_parent(&mut self) -> &mut Command {
+        let parent = std::process::id().cast_signed();
+        let prepare = move || {
+            death_signal(libc::SIGKILL)?;
+            // The parent may have died before the request was made. In a new process namespace
+            // its number reads 0.
+            // SAFETY: getppid(2) takes nothing and cannot fail.
+            let now = unsafe { libc::getppid() };
+            if now == parent || now == 0 {
+                Ok(())
+            } else {
+                Err(io::Error::from_raw_os_error(libc::ESRCH))
+            }
+        };
+        // SAFETY: between fork and exec the closure makes two system calls and allocates nothing.
+        unsafe { self.pre_exec(prepare) }
+    }
+}
+
+fn death_signal(signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: this form of prctl(2) takes numbers only.
+    raw::check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) }).map(drop)
+}
+
+/// The kernel sends this process `signal` when the thread that started it ends; 0: never.
+pub fn set_parent_death_signal(signal: i32) -> Result<()> {
+    death_signal(signal).map_err(|error| Error::new("ask for a parent-death signal", error))
+}
+
+/// Sends a signal to every process of a group. `ESRCH` when there is none left.
+pub fn kill_process_group(group: u32, signal: i32) -> Result<()> {
+    let operation = || format!("send signal {signal} to process group {group}");
+    let id = group.cast_signed();
+    // 0 and 1 would mean our own group and 'everybody'.
+    if id <= 1 {
+        return Err(Error::from_errno(operation(), libc::EINVAL));
+    }
+    // SAFETY: kill(2) takes numbers only.
+    raw::check(unsafe { libc::kill(-id, signal) })
+        .map_err(|error| Error::new(operation(), error))?;
+    Ok(())
+}
+
+/// A descriptor of a process: it becomes readable when the process ends, and signals sent through
+/// it never hit another process that got the same number later.
+#[derive(Debug)]
+pub struct ProcessHandle {
+    fd: OwnedFd,
+    id: u32,
+}
+
+impl ProcessHandle {
+    /// Opens a process by its number; a child that was not waited for keeps its number.
+    pub fn open(id: u32) -> Result<Self> {
+        let fd = Pid::from_raw(id.cast_signed())
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
+            .and_then(|pid| Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?))
+            .map_err(|error| Error::new(format!("open process {id}"), error))?;
+        Ok(Self { fd, id })
+    }
+
+    /// Sends a signal. `ESRCH` when the process has ended.
+    pub fn send_signal(&self, signal: i32) -> Result<()> {
+        Signal::from_named_raw(signal)
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
+            .and_then(|signal| Ok(rustix::process::pidfd_send_signal(&self.fd, signal)?))
+            .map_err(|error| Error::new(format!("send signal {signal} to {}", self.id), error))
+    }
+}
+
+impl AsFd for ProcessHandle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn never_signals_everybody() {
+        for group in [0, 1, u32::MAX] {
+            let error = kill_process_group(group, libc::SIGTERM).unwrap_err();
+            assert_eq!(error.errno(), Some(libc::EINVAL), "{group}");
+        }
+    }
+
+    #[test]
+    fn a_group_dies_as_one() {
+        let mut child =
+            Command::new("sh").args(["-c", "sleep 60 & wait"]).process_group(0).spawn().unwrap();
+        let handle = ProcessHandle::open(child.id()).unwrap();
+        kill_process_group(child.id(), libc::SIGKILL).unwrap();
+        assert!(!child.wait().unwrap().success());
+        assert_eq!(handle.send_signal(libc::SIGTERM).unwrap_err().errno(), Some(libc::ESRCH));
+    }
+
+    #[test]
+    fn a_child_dies_with_the_thread_that_started_it() {
+        let mut child = std::thread::spawn(|| {
+            Command::new("sleep").arg("60").die_with_parent().spawn().unwrap()
+        })
+        .join()
+        .unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+    }
+}
