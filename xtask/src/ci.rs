@@ -81,7 +81,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "release",
-        about: "the binary that the lab and the documentation's checks run",
+        about: "the binary that the lab and the documentation's checks run, and the lab",
         on_request: false,
         run: |workspace| passed(workspace.build_release()),
     },
@@ -116,11 +116,7 @@ const STEPS: &[Step] = &[
         name: "advisories",
         about: "known vulnerabilities; fetches the RustSec database, so only on request",
         on_request: true,
-        run: |workspace| {
-            cargo_deny(workspace)?;
-            let checked = workspace.cargo(&["deny", "check", "advisories"]);
-            passed(checked.context("an advisory applies, or the RustSec database was out of reach"))
-        },
+        run: advisories,
     },
 ];
 
@@ -148,15 +144,20 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         summary.ended.push((end, line));
         if let Err(error) = result {
             summary.print();
-            return Err(error.context(format!(
-                "step {0} failed; run it again with `cargo xtask ci --only {0}`, and go on from \
-                 there with `cargo xtask ci --from {0}`",
-                step.name
-            )));
+            return Err(error.context(again(step)));
         }
     }
     summary.print();
     Ok(())
+}
+
+fn again(step: &Step) -> String {
+    let again =
+        format!("step {0} failed; run it again with `cargo xtask ci --only {0}`", step.name);
+    if step.on_request {
+        return again;
+    }
+    format!("{again}, or go on from there with `cargo xtask ci --from {}`", step.name)
 }
 
 fn choose(options: &Options) -> Result<Vec<&'static Step>> {
@@ -243,9 +244,56 @@ fn cargo_deny(workspace: &Workspace) -> Result<()> {
     workspace.cargo(&["install", "cargo-deny", "--locked"])
 }
 
+/// Two commands, so that a missing network and a vulnerable dependency are not mistaken for each other.
+fn advisories(workspace: &Workspace) -> Result<Outcome> {
+    cargo_deny(workspace)?;
+    let fetched = workspace.cargo(&["deny", "fetch", "db"]);
+    fetched.context("the RustSec database is out of reach; this step needs the network")?;
+    passed(workspace.cargo(&["deny", "check", "--disable-fetch", "advisories"]))
+}
+
 fn documentation(workspace: &Workspace) -> Result<Outcome> {
     let mut command = workspace.command(&workspace::cargo());
     command.args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]);
     workspace::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
     passed(docs::check(workspace))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(only: &[&str], from: Option<&str>, skip: &[&str]) -> Result<Vec<&'static str>> {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let options = Options {
+            only: owned(only),
+            from: from.map(str::to_owned),
+            skip: owned(skip),
+            list: false,
+        };
+        Ok(choose(&options)?.iter().map(|step| step.name).collect())
+    }
+
+    #[test]
+    fn everything_runs_but_what_is_on_request() {
+        let all = names(&[], None, &[]).expect("the plain selection");
+        assert_eq!(all.first(), Some(&"machine"));
+        assert_eq!(all.len(), STEPS.len() - 1);
+        assert!(!all.contains(&"advisories"));
+    }
+
+    #[test]
+    fn steps_are_chosen_in_their_own_order() {
+        let only = names(&["docs", "advisories", "fmt"], None, &[]);
+        assert_eq!(only.expect("three steps"), ["fmt", "docs", "advisories"]);
+        let rest = names(&[], Some("lab"), &["deny"]);
+        assert_eq!(rest.expect("two steps are left"), ["lab", "docs"]);
+    }
+
+    #[test]
+    fn a_wrong_or_empty_choice_is_an_error() {
+        let unknown = names(&[], None, &["labs"]).expect_err("no such step").to_string();
+        assert!(unknown.contains("\"labs\"") && unknown.contains("lab, deny"), "{unknown}");
+        assert!(names(&["docs"], None, &["docs"]).is_err());
+    }
 }

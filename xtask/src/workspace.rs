@@ -50,15 +50,17 @@ impl Workspace {
         self.target.join("release").join("standin")
     }
 
-    /// Builds the binary that the lab runs.
+    /// Builds the binary that the lab runs, and the lab beside it: what they share is built once.
     pub fn build_release(&self) -> Result<()> {
-        self.cargo(&["build", "--release", "--locked", "--package", "standin"])
+        let packages = ["--package", "standin", "--package", "standin-lab"];
+        self.cargo(&[["build", "--release", "--locked"].as_slice(), &packages].concat())
     }
 
-    /// Runs the lab with `arguments`, telling it where the release binary is.
+    /// Runs the lab with `arguments`, telling it where the release binary is. It measures, so it is
+    /// a release build as well.
     pub fn lab(&self, arguments: &[String]) -> Result<()> {
         let mut command = self.command(&cargo());
-        command.args(["run", "--quiet", "--locked", "--package", "standin-lab", "--"]);
+        command.args(["run", "--quiet", "--release", "--locked", "--package", "standin-lab", "--"]);
         command.args(arguments).env(STANDIN_BINARY, self.standin());
         run(&mut command)
     }
@@ -85,7 +87,7 @@ pub fn cargo() -> String {
 /// repeats it.
 pub fn run(command: &mut Command) -> Result<()> {
     let line = line_of(command);
-    eprintln!("$ {line}");
+    println!("$ {line}");
     let status = command.status().with_context(|| format!("`{line}` did not start"))?;
     if !status.success() {
         bail!("`{line}` failed ({status})");
