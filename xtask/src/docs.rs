@@ -192,10 +192,13 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
-/// Every `--flag` that a help text mentions.
+/// Every `--flag` that a help text defines; one that stands only in an example does not count.
 fn flags(help: &str) -> impl Iterator<Item = &str> {
     let part_of_flag = |character: char| character.is_ascii_alphanumeric() || character == '-';
-    help.split(move |character| !part_of_flag(character)).filter(|word| word.starts_with("--"))
+    let definitions = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    definitions
+        .flat_map(move |line| line.split(move |character| !part_of_flag(character)))
+        .filter(|word| word.starts_with("--"))
 }
 
 /// The targets of relative links, with their lines.
@@ -239,9 +242,9 @@ mod tests {
     }
 
     #[test]
-    fn flags_are_found_whole() {
-        let help = "  -v, --vip <VIP>\n      --dead-after=<D>  see --interval.";
-        assert_eq!(flags(help).collect::<Vec<_>>(), ["--vip", "--dead-after", "--interval"]);
+    fn flags_are_found_whole_and_only_where_they_are_defined() {
+        let help = "  -v, --vip <VIP>\n      --dead-after=<D>  time\n\n  standin for x --no-such\n";
+        assert_eq!(flags(help).collect::<Vec<_>>(), ["--vip", "--dead-after"]);
     }
 
     #[test]

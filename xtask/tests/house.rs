@@ -247,6 +247,25 @@ fn files_hold_one_idea() {
     assert_none(&format!("files over {LINES_PER_FILE} lines"), &broken);
 }
 
+#[test]
+fn every_dependency_has_a_written_reason() {
+    let page = root().join("docs/DEPENDENCIES.md");
+    let page = std::fs::read_to_string(page).expect("docs/DEPENDENCIES.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let named: BTreeSet<&str> = rows.flat_map(|crates| crates.split(", ")).collect();
+    let mut broken = Vec::new();
+    for package in packages() {
+        for dependency in dependencies(&package) {
+            let name = text(dependency, "name");
+            // A path is one of ours.
+            if dependency["path"].is_null() && !named.contains(name) {
+                broken.push(format!("{name}, for {}", text(&package, "name")));
+            }
+        }
+    }
+    assert_none("dependencies without a reason in docs/DEPENDENCIES.md", &broken);
+}
+
 /// A promise is a row `| promise | conditions | checked by |`, and each name in backquotes in its
 /// last cell is a test or a lab case that stands in the source.
 #[test]
