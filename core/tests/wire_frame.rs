@@ -93,8 +93,19 @@ fn the_checksum_at_its_edges() {
     assert_eq!(internet(&[0, 0]), 0xffff);
     assert_eq!(internet(&[0xff, 0xff]), 0);
     assert_eq!(internet(&[0xff, 0xff, 0, 1]), 0xfffe, "the carry comes back in");
+    assert_eq!(internet(&[0xff, 0xff, 0xff, 0xff, 0, 1]), 0xfffe, "a carry makes another");
     assert_eq!(internet(&[0x12]), !0x1200, "an odd byte is the high half");
     assert_eq!(internet(&vec![0xff; 65_536]), 0);
+}
+
+#[test]
+fn bytes_may_come_one_by_one() {
+    let mut checksum = Checksum::new();
+    for byte in [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7] {
+        checksum.add(&[]);
+        checksum.add(&[byte]);
+    }
+    assert_eq!(checksum.finish(), !0xddf2);
 }
 
 proptest! {

@@ -68,6 +68,7 @@ fn a_refusal_says_what_was_expected() {
 fn groups_of_stations_are_told_from_stations() {
     assert!(Mac::BROADCAST.is_multicast());
     assert!(Mac([0x33, 0x33, 0, 0, 0, 1]).is_multicast());
+    assert!(Mac([0x01, 0x00, 0x5e, 0, 0, 1]).is_multicast());
     assert!(!MAC.is_multicast());
     assert!(!Mac::ZERO.is_multicast());
     assert!(Mac::ZERO.is_zero());
