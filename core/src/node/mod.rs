@@ -1,0 +1,473 @@
+//! The whole of one host: the only entry for a shell.
+//!
+//! Owns the links, the watched hosts, the checks and the VIPs, and passes between them what each
+//! needs of the others. Never does anything itself. Invariant: the only effects are the
+//! [`Action`]s, in the order in which they are to be carried out.
+//!
+//! One turn: [`step`] for every input, the last being [`Input::Idle`]; then [`Node::poll_action`]
+//! until it is empty; then sleep until [`Node::poll_timeout`].
+
+mod listen;
+mod probe;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use crate::check::{self, Check};
+use crate::config::{CheckId, Config, Home, LinkId, LinkState, PeerId, VipId};
+use crate::decide::{self, Decision, HomeView, Reason, Rules};
+use crate::io::{Action, CheckTarget, Input};
+use crate::peer::Life;
+use crate::random::Random;
+use crate::report::Report;
+use crate::status;
+use crate::time::Instant;
+use crate::timers::{Timer, Timers};
+use crate::vip::{Surroundings, Vip};
+use crate::wire::mac::Mac;
+
+use probe::Watched;
+
+/// The longest question before a claim.
+const ASK_WINDOW_MOST: Duration = Duration::from_millis(120);
+/// A stall is reported at most this often.
+const STALL_REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// An interface and what is known of it.
+#[derive(Clone, Debug)]
+struct LinkRuntime {
+    name: Arc<str>,
+    state: LinkState,
+    /// It has carried a frame of another host since it came up.
+    proven: bool,
+    /// Gateways and watched hosts on it.
+    known: Vec<IpAddr>,
+}
+
+/// One host's share of the work.
+#[derive(Clone, Debug)]
+pub struct Node {
+    config: Config,
+    links: Vec<LinkRuntime>,
+    peers: Vec<Watched>,
+    checks: Vec<Check>,
+    vips: Vec<Vip>,
+    vip_of: BTreeMap<IpAddr, VipId>,
+    peer_of: BTreeMap<IpAddr, PeerId>,
+    own_macs: Vec<Mac>,
+    peer_macs: Vec<Mac>,
+    timers: Timers,
+    actions: VecDeque<Action>,
+    random: Random,
+    now: Instant,
+    /// VIPs whose question may have its answer at the next [`Input::Idle`].
+    touched: BTreeSet<VipId>,
+    /// Something changed from which another decision may follow.
+    undecided: bool,
+    stopping: bool,
+    stopped: bool,
+    stall_reported: Option<Instant>,
+    malformed: BTreeMap<&'static str, u64>,
+    identifier: u16,
+    /// What this host is called in sentences.
+    here: Arc<str>,
+}
+
+/// One input at `now`: overdue timers first, so that after a stall what has run out is noticed
+/// before what has queued up is believed; then the input.
+pub fn step(node: &mut Node, now: Instant, input: Input<'_>) {
+    node.handle_timeout(now);
+    node.handle(now, input);
+}
+
+impl Node {
+    /// A host that starts at `now`. `seed` is the only source of chance.
+    pub fn new(config: Config, seed: u64, now: Instant) -> Self {
+        let mut random = Random::new(seed);
+        let identifier = random.next() as u16;
+        let own_macs = config.links.iter().map(|link| link.state.mac).collect();
+        let links = config.links.iter().map(|link| LinkRuntime {
+            name: link.name.clone(),
+            state: link.state.clone(),
+            proven: false,
+            known: Vec::new(),
+        });
+        let mut node = Self {
+            links: links.collect(),
+            peers: config.peers.iter().map(|p| Watched::new(p, config.timing, now)).collect(),
+            checks: Vec::new(),
+            vips: Vec::new(),
+            vip_of: BTreeMap::new(),
+            peer_of: BTreeMap::new(),
+            own_macs,
+            peer_macs: Vec::new(),
+            timers: Timers::default(),
+            actions: VecDeque::new(),
+            random,
+            now,
+            touched: BTreeSet::new(),
+            undecided: true,
+            stopping: false,
+            stopped: false,
+            stall_reported: None,
+            malformed: BTreeMap::new(),
+            identifier,
+            here: Arc::from("this host"),
+            config,
+        };
+        node.populate(now);
+        node
+    }
+
+    fn populate(&mut self, now: Instant) {
+        for (id, settings) in (0..).map(VipId).zip(&self.config.vips) {
+            self.vips.push(Vip::new(id, settings, now));
+            self.vip_of.insert(settings.address, id);
+        }
+        for (id, peer) in (0..).map(PeerId).zip(&self.config.peers) {
+            self.peer_of.extend(peer.addresses.iter().map(|address| (address.ip, id)));
+        }
+        for settings in &self.config.checks {
+            let first_run = now + self.random.below(settings.interval / 4);
+            self.checks.push(Check::new(settings, first_run));
+        }
+        for id in self.link_ids() {
+            self.refresh_known(id);
+        }
+        for id in self.peer_ids() {
+            if !self.is_reachable(id) {
+                self.peers[id.index()].peer.pause();
+            }
+            self.schedule_peer(id);
+        }
+        for id in self.check_ids() {
+            self.schedule_check(id);
+        }
+        for id in self.vip_ids() {
+            self.with_vip(id, |_, _| ());
+        }
+    }
+
+    /// Takes an input that happened at `now`. Time that goes backwards is taken as standing still.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Frame { link, bytes } => self.handle_frame(link, bytes),
+            Input::Echo { from, bytes } => self.handle_echo(from, bytes),
+            Input::ProbeNotSent { peer, why } => self.handle_probe_not_sent(peer, why),
+            Input::AddressAdded { vip, result } => {
+                self.with_vip(vip, |vip, around| vip.handle_added(around, result));
+                self.aim_checks(vip);
+                self.undecided = true;
+            }
+            Input::AddressRemoved { vip, result } => {
+                self.with_vip(vip, |vip, around| vip.handle_removed(around, result));
+                self.aim_checks(vip);
+                self.undecided = true;
+            }
+            Input::AddressLost { vip } => {
+                self.with_vip(vip, super::vip::Vip::handle_lost);
+            }
+            Input::Link { link, state } => self.handle_link(link, state),
+            Input::Check { check, target, result } => self.handle_check(check, target, result),
+            Input::Stop => {
+                self.stopping = true;
+                self.undecided = true;
+            }
+            Input::Idle => self.handle_idle(),
+        }
+    }
+
+    /// Does everything that is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        if let Some((deadline, _)) = self.timers.next() {
+            self.notice_stall(self.now.since(deadline));
+        }
+        let mut due = Vec::new();
+        while let Some((_, timer)) = self.timers.pop_due(self.now) {
+            due.push(timer);
+        }
+        for timer in due {
+            match timer {
+                Timer::Peer(id) => self.handle_peer_timeout(id),
+                Timer::Check(id) => self.handle_check_timeout(id),
+                Timer::Decision(_) => self.undecided = true,
+                Timer::Vip(id) => self.with_vip(id, super::vip::Vip::handle_timeout),
+            }
+        }
+    }
+
+    /// When [`Node::handle_timeout`] is to be called next, and for whom.
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        self.timers.next()
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What is believed, held and counted, at `now`.
+    pub fn status(&self, now: Instant) -> status::Status {
+        let now = self.now.max(now);
+        status::Status {
+            peers: self.peer_ids().map(|id| self.peer_status(id, now)).collect(),
+            vips: self.vip_ids().map(|id| self.vip_status(id, now)).collect(),
+            checks: self.check_ids().map(|id| self.check_status(id, now)).collect(),
+            malformed: self.malformed.iter().map(|(reason, count)| (*reason, *count)).collect(),
+        }
+    }
+
+    /// All that has arrived is read: judge, decide, claim.
+    fn handle_idle(&mut self) {
+        for id in self.peer_ids() {
+            let watched = &mut self.peers[id.index()];
+            if let Some(change) = watched.peer.judge(self.now) {
+                self.report_peer(id, change);
+                self.undecided = true;
+                self.schedule_peer(id);
+            }
+        }
+        if core::mem::take(&mut self.undecided) {
+            for id in self.vip_ids() {
+                self.decide(id);
+            }
+        }
+        for id in core::mem::take(&mut self.touched) {
+            self.with_vip(id, super::vip::Vip::settle);
+            self.touched.remove(&id);
+            self.aim_checks(id);
+        }
+        let gone = self.vips.iter().all(|vip| !vip.is_on_host());
+        if self.stopping && gone && !core::mem::replace(&mut self.stopped, true) {
+            self.actions.push_back(Action::Stopped);
+        }
+    }
+
+    /// Who should hold this VIP?
+    fn decide(&mut self, id: VipId) {
+        if self.stopping {
+            self.with_vip(id, |vip, around| vip.unwant(around, Reason::Stopping));
+            return;
+        }
+        let Home::Peer(home) = self.vips[id.index()].home() else {
+            self.with_vip(id, |vip, around| vip.want(around, None, Reason::Own));
+            return;
+        };
+        let decision = self.decision(id, home);
+        self.timers.set(Timer::Decision(id), decision.again_at);
+        let reason = decision.reason;
+        self.with_vip(id, |vip, around| match decision.here {
+            Some(cause) => vip.want(around, Some(cause), reason),
+            None => vip.unwant(around, reason),
+        });
+    }
+
+    fn decision(&self, id: VipId, home: PeerId) -> Decision {
+        let peer = &self.peers[home.index()].peer;
+        let settings = &self.config.vips[id.index()];
+        let view = HomeView {
+            life: peer.life(),
+            steady_since: peer.steady_since(),
+            heard_at: peer.heard_at(),
+            service: check::together(self.checks_of(id).map(|c| self.checks[c.index()].service())),
+        };
+        let rules = Rules {
+            failback: settings.failback,
+            on_check_failure: settings.on_check_failure,
+            back_after: self.config.timing.back_after,
+        };
+        decide::decide(self.now, view, self.vips[id.index()].standing_in(), rules)
+    }
+
+    /// Runs something on a VIP with all that it may look at, and keeps its deadline.
+    fn with_vip<T>(
+        &mut self,
+        id: VipId,
+        run: impl FnOnce(&mut Vip, &mut Surroundings<'_>) -> T,
+    ) -> T {
+        let vip = &mut self.vips[id.index()];
+        let link = &self.links[vip.link().index()];
+        let (home, home_macs): (&Arc<str>, &[Mac]) = match vip.home() {
+            Home::Here => (&self.here, &[]),
+            Home::Peer(peer) => {
+                (&self.config.peers[peer.index()].name, &self.peers[peer.index()].macs)
+            }
+        };
+        let mut around = Surroundings {
+            now: self.now,
+            link: &link.state,
+            own_macs: &self.own_macs,
+            home_macs,
+            peer_macs: &self.peer_macs,
+            home,
+            known: &link.known,
+            ask_window: ask_window(self.config.timing.dead_after),
+            actions: &mut self.actions,
+        };
+        let result = run(vip, &mut around);
+        self.timers.set(Timer::Vip(id), vip.timeout());
+        self.touched.insert(id);
+        result
+    }
+
+    fn handle_check_timeout(&mut self, id: CheckId) {
+        let check = &mut self.checks[id.index()];
+        if check.handle_timeout(self.now) {
+            self.actions.push_back(Action::RunCheck { check: id, target: check.target() });
+        }
+        self.schedule_check(id);
+    }
+
+    fn handle_check(
+        &mut self,
+        id: CheckId,
+        target: CheckTarget,
+        result: Result<(), alloc::string::String>,
+    ) {
+        let Some(check) = self.checks.get_mut(id.index()) else { return };
+        let settings = &self.config.checks[id.index()];
+        let (name, vip) = (settings.name.clone(), self.config.vips[settings.vip.index()].address);
+        if let Some(change) = check.handle_result(self.now, target, result) {
+            self.undecided = true;
+            self.actions.push_back(Action::Report(match change {
+                check::Change::Passing => Report::CheckPassing { check: name, vip },
+                check::Change::Failing(why) => Report::CheckFailing { check: name, vip, why },
+                check::Change::NeverPassed(why, runs_left) => {
+                    Report::CheckNeverPassed { check: name, vip, why, runs_left }
+                }
+            }));
+        }
+        self.schedule_check(id);
+    }
+
+    /// While a VIP is here its service at home is looked for at the home's real address.
+    fn aim_checks(&mut self, id: VipId) {
+        let vip = &self.vips[id.index()];
+        let Home::Peer(home) = vip.home() else { return };
+        let target = if vip.is_on_host() {
+            let addresses = &self.config.peers[home.index()].addresses;
+            let family = addresses.iter().find(|a| a.ip.is_ipv4() == vip.address().is_ipv4());
+            family.or(addresses.first()).map_or(CheckTarget::Vip, |a| CheckTarget::Home(a.ip))
+        } else {
+            CheckTarget::Vip
+        };
+        let aimed: Vec<CheckId> = self.checks_of(id).collect();
+        for check in aimed {
+            self.checks[check.index()].aim(self.now, target);
+            self.schedule_check(check);
+        }
+    }
+
+    fn checks_of(&self, vip: VipId) -> impl Iterator<Item = CheckId> + '_ {
+        let settings = self.config.checks.iter();
+        (0..).map(CheckId).zip(settings).filter(move |(_, c)| c.vip == vip).map(|(id, _)| id)
+    }
+
+    fn schedule_check(&mut self, id: CheckId) {
+        self.timers.set(Timer::Check(id), self.checks[id.index()].timeout());
+    }
+
+    /// A late timer means that this process, or the whole machine, did not run: silence heard
+    /// meanwhile is our own.
+    fn notice_stall(&mut self, late: Duration) {
+        if late <= self.config.timing.dead_after / 4 {
+            return;
+        }
+        for id in self.peer_ids() {
+            self.peers[id.index()].peer.handle_stall(self.now);
+            self.schedule_peer(id);
+        }
+        let recently =
+            self.stall_reported.is_some_and(|at| self.now.since(at) < STALL_REPORT_INTERVAL);
+        if !recently {
+            self.stall_reported = Some(self.now);
+            self.actions.push_back(Action::Report(Report::Stalled { late }));
+        }
+    }
+
+    fn link_ids(&self) -> impl Iterator<Item = LinkId> + use<> {
+        (0..self.links.len() as u32).map(LinkId)
+    }
+
+    fn peer_ids(&self) -> impl Iterator<Item = PeerId> + use<> {
+        (0..self.peers.len() as u32).map(PeerId)
+    }
+
+    fn check_ids(&self) -> impl Iterator<Item = CheckId> + use<> {
+        (0..self.checks.len() as u32).map(CheckId)
+    }
+
+    fn vip_ids(&self) -> impl Iterator<Item = VipId> + use<> {
+        (0..self.vips.len() as u32).map(VipId)
+    }
+
+    fn peer_status(&self, id: PeerId, now: Instant) -> status::Peer {
+        let watched = &self.peers[id.index()];
+        status::Peer {
+            name: self.config.peers[id.index()].name.clone(),
+            addresses: self.config.peers[id.index()].addresses.iter().map(|a| a.ip).collect(),
+            life: match watched.peer.life() {
+                _ if watched.peer.is_suspected() => status::Life::Suspected,
+                Life::Unknown => status::Life::Unknown,
+                Life::Alive => status::Life::Alive,
+                Life::Dead { .. } => status::Life::Dead,
+            },
+            heard_ago: watched.peer.heard_at().map(|at| now.since(at)),
+            round_trip: watched.peer.round_trip(),
+            macs: watched.macs.clone(),
+            rounds_sent: watched.rounds_sent,
+            answers: watched.answers,
+        }
+    }
+
+    fn vip_status(&self, id: VipId, now: Instant) -> status::Vip {
+        let vip = &self.vips[id.index()];
+        let home: Option<Arc<str>> = match vip.home() {
+            Home::Here => None,
+            Home::Peer(peer) => Some(self.config.peers[peer.index()].name.clone()),
+        };
+        status::Vip {
+            address: vip.address(),
+            link: self.links[vip.link().index()].name.clone(),
+            home,
+            place: vip.place(),
+            reason: vip.reason(),
+            since: now.since(vip.changed_at()),
+            contested: vip.is_contested(),
+        }
+    }
+
+    fn check_status(&self, id: CheckId, now: Instant) -> status::Check {
+        let settings = &self.config.checks[id.index()];
+        let check = &self.checks[id.index()];
+        let (state, since) = match check.service() {
+            decide::Service::Unknown => (status::CheckState::Unknown, None),
+            decide::Service::Passing(at) => (status::CheckState::Passing, Some(now.since(at))),
+            decide::Service::Failing(at) => (status::CheckState::Failing, Some(now.since(at))),
+        };
+        status::Check {
+            name: settings.name.clone(),
+            vip: self.config.vips[settings.vip.index()].address,
+            target: check.target(),
+            state,
+            since,
+            last_failure: check.last_failure().map(alloc::string::String::from),
+        }
+    }
+}
+
+/// How long the question before a claim takes: long enough for an answer, short enough to fit into
+/// the suspicion.
+pub fn ask_window(dead_after: Duration) -> Duration {
+    (dead_after * 3 / 10).min(ASK_WINDOW_MOST)
+}

@@ -1,0 +1,159 @@
+//! What the machine of a VIP does: asks, adds, announces, renews and removes.
+//!
+//! Owns the actions and the reports that go with them. Decides nothing: [`super`] and
+//! [`super::heard`] say when.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use super::announcer::{self};
+use super::state::{Answered, Ask, Held, State};
+use super::{Surroundings, Vip, Wanted};
+use crate::config::{ADDRESS_LIFETIME, Home, LinkId, OnAnswer, RENEW_INTERVAL};
+use crate::decide::{Cause, Reason};
+use crate::io::Action;
+use crate::neighbour;
+use crate::report::Report;
+use crate::time::Instant;
+use crate::wire::frame::Frame;
+use crate::wire::mac::Mac;
+
+impl Vip {
+    pub(super) fn handle_held_timeout(&mut self, around: &mut Surroundings<'_>) {
+        let now = around.now;
+        let State::Held(held) = &mut self.state else { return };
+        if now.since(held.renewed_at) >= ADDRESS_LIFETIME && around.link.up {
+            // The kernel has removed it by now, and somebody else may have it.
+            let late = now.since(held.renewed_at);
+            around.report(Report::Lapsed { vip: self.address, late });
+            self.become_state(now, State::Away);
+            around.actions.push_back(Action::RemoveAddress { vip: self.id });
+            self.ask(around);
+            return;
+        }
+        if let Some(ask) = &mut held.ask
+            && ask.take_due(now, around.ask_window)
+        {
+            send_probe(around, self.link, self.address);
+        }
+        if held.contested.as_ref().is_some_and(|contested| now >= contested.until) {
+            held.contested = None;
+            held.announcer.restart(now);
+        }
+        let announce = held.may_announce() && held.announcer.take_due(now);
+        if now >= held.renew_at {
+            held.renew_at = now + RENEW_INTERVAL;
+            self.send_add(around);
+        }
+        if announce {
+            self.announce_now(around);
+        }
+    }
+
+    /// Starts the question.
+    pub(super) fn ask(&mut self, around: &mut Surroundings<'_>) {
+        let ask = Ask::after_first(around.now, around.ask_window);
+        self.become_state(around.now, State::Asking(ask));
+        send_probe(around, self.link, self.address);
+    }
+
+    pub(super) fn add(&mut self, around: &mut Surroundings<'_>) {
+        if let Some(wanted) = &mut self.wanted {
+            wanted.since = around.now;
+        }
+        if let Some(Answered { by, .. }) = self.answered
+            && self.on_answer == OnAnswer::Wait
+        {
+            self.answered = None;
+            around.report(Report::AnswersStopped { vip: self.address, by });
+        }
+        self.become_state(around.now, State::Adding { sent_at: around.now, refused: false });
+        self.send_add(around);
+    }
+
+    pub(super) fn send_add(&self, around: &mut Surroundings<'_>) {
+        around.actions.push_back(Action::AddAddress { vip: self.id, lifetime: ADDRESS_LIFETIME });
+    }
+
+    pub(super) fn hold(&mut self, around: &mut Surroundings<'_>, wanted: Wanted) {
+        let now = around.now;
+        let slowly = match wanted.cause {
+            Some(Cause::ServiceDown) => announcer::SLOWLY_CONTENDED,
+            Some(Cause::HomeDead | Cause::Adopted) | None => announcer::SLOWLY,
+        };
+        self.become_state(now, State::Held(Held::new(now, slowly)));
+        self.announce(around);
+        let (vip, home) = (self.address, around.home.clone());
+        around.report(Report::Claimed {
+            vip,
+            home,
+            reason: wanted.reason,
+            decided: wanted.since,
+            confirmed: now,
+        });
+        let answered_by = self.answered.take().map(|answered| answered.by);
+        if wanted.cause == Some(Cause::ServiceDown) {
+            self.report_duplicate(around, around.home_macs.first().copied());
+        } else if let Some(by) = answered_by {
+            self.report_duplicate(around, Some(by));
+        }
+    }
+
+    pub(super) fn remove(&mut self, around: &mut Surroundings<'_>, reason: Reason) {
+        let sent_at = around.now;
+        self.become_state(sent_at, State::Removing { sent_at, reason, refused: false });
+        around.actions.push_back(Action::RemoveAddress { vip: self.id });
+    }
+
+    /// The first announcement of a schedule that was just started.
+    pub(super) fn announce(&mut self, around: &mut Surroundings<'_>) {
+        if let State::Held(held) = &mut self.state
+            && held.announcer.take_due(around.now)
+        {
+            self.announce_now(around);
+        }
+    }
+
+    pub(super) fn announce_now(&self, around: &mut Surroundings<'_>) {
+        let frames = neighbour::announce(around.link, self.address, around.link.mac, around.known);
+        send_all(around, self.link, frames);
+    }
+
+    pub(super) fn report_answered(&mut self, around: &mut Surroundings<'_>) {
+        let Some(answered) = self.answered.as_mut().filter(|answered| !answered.said) else {
+            return;
+        };
+        answered.said = true;
+        let by = answered.by;
+        let (vip, home) = (self.address, around.home.clone());
+        let by_home = around.home_macs.contains(&by);
+        let own = self.home == Home::Here;
+        around.report(Report::StillAnswered { vip, by, home, by_home, own });
+    }
+
+    pub(super) fn report_duplicate(&mut self, around: &mut Surroundings<'_>, other: Option<Mac>) {
+        let State::Held(held) = &mut self.state else { return };
+        if !core::mem::replace(&mut held.duplicate_reported, true) {
+            let (vip, home) = (self.address, around.home.clone());
+            around.report(Report::Duplicate { vip, home, other });
+        }
+    }
+
+    pub(super) fn become_state(&mut self, now: Instant, state: State) {
+        if matches!(state, State::Away) {
+            self.answered = None;
+        }
+        self.state = state;
+        self.changed_at = now;
+    }
+}
+
+pub(super) fn send_probe(around: &mut Surroundings<'_>, link: LinkId, address: IpAddr) {
+    let frame = neighbour::probe(around.link, address);
+    around.actions.push_back(Action::SendFrame { link, frame, probes: None });
+}
+
+pub(super) fn send_all(around: &mut Surroundings<'_>, link: LinkId, frames: Vec<Frame>) {
+    let sends = frames.into_iter().map(|frame| Action::SendFrame { link, frame, probes: None });
+    around.actions.extend(sends);
+}

@@ -1,0 +1,113 @@
+//! The states of a VIP's machine.
+//!
+//! Owns the data of each state and the small clocks in them. Takes no action.
+
+use core::time::Duration;
+
+use super::announcer::Announcer;
+use super::{ASK_PROBES, CONTESTED_FIRST};
+use crate::config::RENEW_INTERVAL;
+use crate::decide::Reason;
+use crate::time::Instant;
+use crate::wire::mac::Mac;
+
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    pub(super) sent: u32,
+    /// The next probe, or the end of the silence after the last.
+    pub(super) next: Instant,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) renewed_at: Instant,
+    pub(super) renew_at: Instant,
+    pub(super) announcer: Announcer,
+    /// The address has to be confirmed anew before anything is announced.
+    pub(super) missing: bool,
+    /// Asked before announcing again, after the link was down.
+    pub(super) ask: Option<Ask>,
+    pub(super) refused: bool,
+    pub(super) defended_at: Option<Instant>,
+    pub(super) contested: Option<Contested>,
+    pub(super) contested_for: Duration,
+    pub(super) duplicate_reported: bool,
+    pub(super) stripped: (Instant, u32),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Contested {
+    pub(super) by: Mac,
+    pub(super) until: Instant,
+}
+
+/// Who answered the question, and how often in a row.
+#[derive(Clone, Debug)]
+pub(super) struct Answered {
+    pub(super) by: Mac,
+    pub(super) times: u32,
+    pub(super) said: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    Away,
+    Asking(Ask),
+    Waiting { by: Mac, ask_at: Instant },
+    Adding { sent_at: Instant, refused: bool },
+    Held(Held),
+    Removing { sent_at: Instant, reason: Reason, refused: bool },
+    LetGo { ask: Ask, vouch: bool, seen: bool },
+}
+
+impl Held {
+    pub(super) fn new(now: Instant, slowly: Duration) -> Self {
+        Self {
+            renewed_at: now,
+            renew_at: now + RENEW_INTERVAL,
+            announcer: Announcer::new(now, slowly),
+            missing: false,
+            ask: None,
+            refused: false,
+            defended_at: None,
+            contested: None,
+            contested_for: CONTESTED_FIRST,
+            duplicate_reported: false,
+            stripped: (now, 0),
+        }
+    }
+
+    pub(super) fn may_announce(&self) -> bool {
+        !self.missing && self.ask.is_none() && self.contested.is_none()
+    }
+
+    pub(super) fn timeout(&self) -> Instant {
+        let announce = self.may_announce().then(|| self.announcer.next());
+        let ask = self.ask.as_ref().map(|ask| ask.next);
+        let calm = self.contested.as_ref().map(|contested| contested.until);
+        let others = [announce, ask, calm].into_iter().flatten().min();
+        others.map_or(self.renew_at, |other| other.min(self.renew_at))
+    }
+}
+
+impl Ask {
+    /// A question whose first probe is sent by the caller, now.
+    pub(super) fn after_first(now: Instant, window: Duration) -> Self {
+        Self { sent: 1, next: now + window / ASK_PROBES }
+    }
+
+    /// All probes were sent; `next` is when their time is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.sent >= ASK_PROBES
+    }
+
+    /// Whether the next probe is to be sent now.
+    pub(super) fn take_due(&mut self, now: Instant, window: Duration) -> bool {
+        if self.is_over() || now < self.next {
+            return false;
+        }
+        self.sent += 1;
+        self.next = now + window / ASK_PROBES;
+        true
+    }
+}
