@@ -14,11 +14,20 @@
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 pub mod capability;
+pub mod clock;
 pub mod error;
+pub mod event;
+pub mod icmp;
+pub mod instance;
 pub mod netlink;
 pub mod netns;
+pub mod packet;
+pub mod poll;
 pub mod process;
 mod raw;
+pub mod realtime;
+pub mod signal;
 pub mod sysctl;
+pub mod timer;
 
 pub use error::{Error, Result};

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::netns::{self, NetNamespace};
 use crate::raw;
 
-/// Where a command runs and when it dies.
+/// Where a command runs, when it dies, and which signals reach it.
 pub trait CommandExt {
     /// The child starts inside a network namespace.
     fn in_namespace(&mut self, namespace: &NetNamespace) -> &mut Command;
@@ -22,6 +22,9 @@ pub trait CommandExt {
     /// The kernel kills the child (`SIGKILL`) when the *thread* that starts it ends, however it
     /// ends. Start it from a thread that lives as long as the child shall.
     fn die_with_parent(&mut self) -> &mut Command;
+
+    /// The child starts with no signal blocked, whatever this process has blocked for itself.
+    fn with_default_signals(&mut self) -> &mut Command;
 }
 
 impl CommandExt for Command {
@@ -46,6 +49,20 @@ impl CommandExt for Command {
             }
         };
         // SAFETY: between fork and exec the closure makes two system calls and allocates nothing.
+        unsafe { self.pre_exec(prepare) }
+    }
+
+    fn with_default_signals(&mut self) -> &mut Command {
+        let prepare = || {
+            let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+            // SAFETY: sigemptyset(3) initialises the set before pthread_sigmask(3) reads it.
+            let error = unsafe {
+                libc::sigemptyset(none.as_mut_ptr());
+                libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut())
+            };
+            if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+        };
+        // SAFETY: between fork and exec the closure makes one system call and allocates nothing.
         unsafe { self.pre_exec(prepare) }
     }
 }

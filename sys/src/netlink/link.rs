@@ -335,6 +335,14 @@ pub fn interface_index(name: &str) -> Result<u32> {
     }
 }
 
+/// The name of interface `index` in the calling thread's namespace.
+pub fn interface_name(index: u32) -> Option<String> {
+    let mut name = [0u8; libc::IFNAMSIZ];
+    // SAFETY: the kernel writes at most IFNAMSIZ bytes, with a final zero, into a live array.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) };
+    (!found.is_null()).then(|| read_text(&name))
+}
+
 #[cfg(all(test, target_endian = "little"))]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod link;
 pub mod message;
+pub mod monitor;
 pub mod neighbour;
 pub mod queue;
 pub mod route;
@@ -14,6 +15,7 @@ pub mod socket;
 
 pub use address::{Address, AddressSpec};
 pub use link::Link;
+pub use monitor::{Event, Monitor};
 pub use neighbour::Neighbour;
 pub use queue::{Acknowledgement, RouteQueue};
 pub use route::{Route, RouteKind, RouteSpec};

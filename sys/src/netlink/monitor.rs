@@ -1,0 +1,107 @@
+//! What others change: interfaces, addresses and routes, as the kernel announces it.
+//!
+//! Owns a netlink socket joined to the kernel's groups. It never waits and never asks.
+//!
+//! Invariant: whoever reads the tables after opening the monitor and then follows its events
+//! misses nothing; where the kernel had to drop announcements there is an [`Event::Overrun`], and
+//! the tables have to be read again.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::address::Address;
+use super::link::Link;
+use super::message::{Message, messages};
+use super::route::Route;
+use super::socket::{open_socket, receive_datagram, reply_buffer};
+use crate::error::{Error, Result};
+use crate::raw;
+
+/// A change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An interface appeared or changed: its whole present state.
+    LinkChanged(Link),
+    /// An interface disappeared: its number and its last name.
+    LinkGone(u32, String),
+    /// An address was added, or changed, or its lifetime renewed.
+    AddressAdded(Address),
+    /// An address was removed, by whomever, also because its lifetime ended.
+    AddressRemoved(Address),
+    /// A route of the main table was added or removed.
+    RouteChanged,
+    /// Announcements were lost: read everything again.
+    Overrun,
+}
+
+impl Event {
+    fn read(message: &Message<'_>) -> Option<Self> {
+        match message.kind {
+            // Bridges announce changes of their ports as links of their own family, also with
+            // RTM_DELLINK when a port merely leaves.
+            libc::RTM_NEWLINK | libc::RTM_DELLINK if message.payload.first() != Some(&0) => None,
+            libc::RTM_NEWLINK => Link::read(message).map(Self::LinkChanged),
+            libc::RTM_DELLINK => {
+                Link::read(message).map(|link| Self::LinkGone(link.index, link.name))
+            }
+            libc::RTM_NEWADDR => Address::read(message).map(Self::AddressAdded),
+            libc::RTM_DELADDR => Address::read(message).map(Self::AddressRemoved),
+            libc::RTM_NEWROUTE | libc::RTM_DELROUTE => Route::read(message)
+                .filter(|route| route.table == u32::from(libc::RT_TABLE_MAIN))
+                .map(|_| Self::RouteChanged),
+            _ => None,
+        }
+    }
+}
+
+/// A non-blocking listener to the kernel's announcements.
+#[derive(Debug)]
+pub struct Monitor {
+    fd: OwnedFd,
+    events: VecDeque<Event>,
+    buffer: Vec<u8>,
+}
+
+impl Monitor {
+    /// Listens for links and addresses, and for routes if wanted, in the network namespace of the
+    /// calling thread.
+    pub fn open(routes: bool) -> Result<Self> {
+        let mut groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
+        if routes {
+            groups |= libc::RTMGRP_IPV4_ROUTE | libc::RTMGRP_IPV6_ROUTE;
+        }
+        let fd = open_socket(groups.cast_unsigned(), true)
+            .map_err(|error| Error::new("listen for network changes", error))?;
+        Ok(Self { fd, events: VecDeque::new(), buffer: reply_buffer() })
+    }
+
+    /// The next change, none when there is none yet.
+    pub fn poll(&mut self) -> Result<Option<Event>> {
+        while self.events.is_empty() {
+            let fd = self.fd.as_fd();
+            let received =
+                raw::unless_empty(|| receive_datagram(fd, &mut self.buffer).map(<[u8]>::len));
+            match received {
+                Ok(None) => break,
+                Ok(Some(length)) => {
+                    let found = messages(&self.buffer[..length]).filter_map(|m| Event::read(&m));
+                    self.events.extend(found);
+                }
+                Err(error) if lost_something(&error) => return Ok(Some(Event::Overrun)),
+                Err(error) => return Err(Error::new("read network changes", error)),
+            }
+        }
+        Ok(self.events.pop_front())
+    }
+}
+
+/// A full queue, or an announcement that is larger than any buffer should have to be.
+fn lost_something(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::EMSGSIZE))
+}
+
+impl AsFd for Monitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

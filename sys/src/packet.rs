@@ -1,0 +1,401 @@
+//! Whole Ethernet frames in and out of one interface.
+//!
+//! Owns packet sockets (packet(7)), the filters that keep all but ARP or neighbour discovery away
+//! from us, and the kernel's receive time stamps. Never reads a frame's content.
+//!
+//! Invariant: the filter is in place before the socket is bound, so that no other frame is ever
+//! received; and the buffers that the kernel writes into are the caller's.
+
+use std::io;
+use std::mem::{MaybeUninit, size_of, zeroed};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use crate::error::{Error, Result};
+use crate::netlink::link::interface_name;
+use crate::raw;
+
+const ETHERTYPE_ARP: u16 = libc::ETH_P_ARP as u16;
+const ETHERTYPE_IPV6: u16 = libc::ETH_P_IPV6 as u16;
+const ETHERTYPE_ALL: u16 = libc::ETH_P_ALL as u16;
+
+const ETHERTYPE_OFFSET: u32 = 12;
+const IPV6_NEXT_HEADER_OFFSET: u32 = 14 + 6;
+const ICMPV6_TYPE_OFFSET: u32 = 14 + 40;
+const ICMPV6: u32 = 58;
+const NEIGHBOUR_SOLICITATION: u32 = 135;
+const NEIGHBOUR_ADVERTISEMENT: u32 = 136;
+
+/// Frames that one system call sends at most; more are sent by several.
+const SEND_BATCH: usize = 64;
+/// A burst of a whole segment's ARP fits. The kernel caps it at `net.core.rmem_max`.
+const RECEIVE_QUEUE_LENGTH: i32 = 2 * 1024 * 1024;
+/// One time stamp and its header need 32 bytes; there is nothing else we ask for.
+const CONTROL_LENGTH: usize = 128;
+
+/// Whom the kernel takes a frame to be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketType {
+    /// This interface's own address.
+    ToUs,
+    /// Everybody.
+    Broadcast,
+    /// A group.
+    Multicast,
+    /// Another host; seen because of a promiscuous interface.
+    OtherHost,
+    /// Sent by this host.
+    Outgoing,
+    /// Another `PACKET_*`.
+    Other(u8),
+}
+
+impl PacketType {
+    fn read(number: u8) -> Self {
+        match number {
+            libc::PACKET_HOST => Self::ToUs,
+            libc::PACKET_BROADCAST => Self::Broadcast,
+            libc::PACKET_MULTICAST => Self::Multicast,
+            libc::PACKET_OTHERHOST => Self::OtherHost,
+            libc::PACKET_OUTGOING => Self::Outgoing,
+            number => Self::Other(number),
+        }
+    }
+}
+
+/// A received frame; its bytes are in the caller's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes of the frame in the buffer.
+    pub length: usize,
+    /// Bytes of the frame on the wire; more than `length` when the buffer was too small.
+    pub wire_length: usize,
+    /// Whom it is for.
+    pub packet_type: PacketType,
+    /// When the kernel received it: nanoseconds of `CLOCK_REALTIME`, where time stamps are on.
+    /// [`crate::clock::Correspondence`] turns it into boot time.
+    pub realtime_ns: Option<u64>,
+}
+
+/// A non-blocking socket for the frames of one interface.
+///
+/// When the interface goes down one call fails with `ENETDOWN`; the socket works on by itself
+/// when the interface is up again.
+#[derive(Debug)]
+pub struct PacketSocket {
+    fd: OwnedFd,
+    ifindex: u32,
+}
+
+impl PacketSocket {
+    /// Receives ARP.
+    pub fn arp(ifindex: u32) -> Result<Self> {
+        Self::open(ifindex, "ARP", ETHERTYPE_ARP, Some(&arp_filter()))
+    }
+
+    /// Receives neighbour solicitations and advertisements, whatever group they are sent to.
+    pub fn ndp(ifindex: u32) -> Result<Self> {
+        let socket =
+            Self::open(ifindex, "neighbour discovery", ETHERTYPE_IPV6, Some(&ndp_filter()))?;
+        socket.receive_all_groups().map_err(|error| {
+            Error::new(format!("receive all multicast on {}", name_of(ifindex)), error)
+        })?;
+        Ok(socket)
+    }
+
+    /// Receives everything, also what this host sends, with time stamps.
+    pub fn any(ifindex: u32) -> Result<Self> {
+        let socket = Self::open(ifindex, "every protocol", ETHERTYPE_ALL, None)?;
+        socket.enable_timestamps()?;
+        Ok(socket)
+    }
+
+    /// Receives nothing; for sending alone.
+    pub fn sender(ifindex: u32) -> Result<Self> {
+        Self::open(ifindex, "sending", 0, None)
+    }
+
+    fn open(
+        ifindex: u32,
+        purpose: &str,
+        ethertype: u16,
+        filter: Option<&[libc::sock_filter]>,
+    ) -> Result<Self> {
+        let attempt = || -> io::Result<OwnedFd> {
+            // Protocol 0: nothing is received before it is bound.
+            let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK;
+            let fd = raw::socket(libc::AF_PACKET, kind, 0)?;
+            if let Some(filter) = filter {
+                attach_filter(fd.as_fd(), filter)?;
+                // What we send ourselves is no news. Older kernels do not know the option.
+                let option = libc::PACKET_IGNORE_OUTGOING;
+                let _ = raw::set_option(fd.as_fd(), libc::SOL_PACKET, option, &1i32);
+            }
+            let length = &RECEIVE_QUEUE_LENGTH;
+            raw::set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, length)?;
+            // SAFETY: sockaddr_ll is plain numbers.
+            let mut address: libc::sockaddr_ll = unsafe { zeroed() };
+            address.sll_family = libc::AF_PACKET as u16;
+            address.sll_protocol = ethertype.to_be();
+            address.sll_ifindex = ifindex.cast_signed();
+            raw::bind(fd.as_fd(), &address)?;
+            Ok(fd)
+        };
+        let fd = attempt().map_err(|error| {
+            let name = name_of(ifindex);
+            Error::new(format!("open a packet socket for {purpose} on {name}"), error)
+        })?;
+        Ok(Self { fd, ifindex })
+    }
+
+    /// The interface it is bound to.
+    pub fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    /// Asks the kernel to note when it receives each frame, in `CLOCK_REALTIME`.
+    pub fn enable_timestamps(&self) -> Result<()> {
+        raw::set_option(self.fd.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1i32)
+            .map_err(|error| Error::new("ask for receive time stamps", error))
+    }
+
+    /// Solicitations go to a group made of the address they ask for; the interface itself listens
+    /// only to the groups of the addresses it has.
+    fn receive_all_groups(&self) -> io::Result<()> {
+        // SAFETY: packet_mreq is plain numbers.
+        let mut request: libc::packet_mreq = unsafe { zeroed() };
+        request.mr_ifindex = self.ifindex.cast_signed();
+        request.mr_type = libc::PACKET_MR_ALLMULTI as u16;
+        let option = libc::PACKET_ADD_MEMBERSHIP;
+        raw::set_option(self.fd.as_fd(), libc::SOL_PACKET, option, &request)
+    }
+
+    /// Receives one frame, beginning with its Ethernet header; none when there is none yet.
+    pub fn receive(&self, buffer: &mut [u8]) -> Result<Option<Received>> {
+        raw::unless_empty(|| self.receive_once(buffer)).map_err(|error| {
+            Error::new(format!("receive frames on {}", name_of(self.ifindex)), error)
+        })
+    }
+
+    fn receive_once(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        // SAFETY: sockaddr_ll is plain numbers.
+        let mut address: libc::sockaddr_ll = unsafe { zeroed() };
+        // Aligned as the control messages in it have to be.
+        let mut control = MaybeUninit::<[u64; CONTROL_LENGTH / 8]>::zeroed();
+        let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        // SAFETY: msghdr is pointers and numbers; null and zero are valid.
+        let mut header: libc::msghdr = unsafe { zeroed() };
+        header.msg_name = (&raw mut address).cast();
+        header.msg_namelen = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = CONTROL_LENGTH as _;
+        // SAFETY: every pointer in the header is to a live object of the length beside it.
+        let wire_length = raw::check_length(unsafe {
+            libc::recvmsg(self.fd.as_raw_fd(), &raw mut header, libc::MSG_TRUNC)
+        })?;
+        Ok(Received {
+            length: wire_length.min(buffer.len()),
+            wire_length,
+            packet_type: PacketType::read(address.sll_pkttype),
+            realtime_ns: timestamp(&header),
+        })
+    }
+
+    /// Sends one frame, beginning with its Ethernet header.
+    pub fn send(&self, frame: &[u8]) -> Result<()> {
+        match self.send_batch(&[frame])? {
+            0 => Err(self.send_error(io::Error::from_raw_os_error(libc::EAGAIN))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends frames in as few system calls as possible; how many were sent. Fewer than given
+    /// when the socket's queue is full, or one was refused: sending the rest tells why.
+    pub fn send_batch(&self, frames: &[&[u8]]) -> Result<usize> {
+        let mut sent = 0;
+        for batch in frames.chunks(SEND_BATCH) {
+            match raw::unless_empty(|| send_many(self.fd.as_fd(), batch)) {
+                Ok(count) => {
+                    sent += count.unwrap_or(0);
+                    if count != Some(batch.len()) {
+                        break;
+                    }
+                }
+                Err(error) if sent == 0 => return Err(self.send_error(error)),
+                Err(_) => break,
+            }
+        }
+        Ok(sent)
+    }
+
+    fn send_error(&self, error: io::Error) -> Error {
+        Error::new(format!("send frames on {}", name_of(self.ifindex)), error)
+    }
+}
+
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn name_of(ifindex: u32) -> String {
+    interface_name(ifindex).unwrap_or_else(|| format!("interface {ifindex}"))
+}
+
+/// `sendmmsg(2)` of at most [`SEND_BATCH`] frames. An error is reported only for the first.
+fn send_many(fd: BorrowedFd<'_>, frames: &[&[u8]]) -> io::Result<usize> {
+    let empty = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+    let mut parts = [empty; SEND_BATCH];
+    // SAFETY: mmsghdr is pointers and numbers; null and zero are valid.
+    let mut headers: [libc::mmsghdr; SEND_BATCH] = unsafe { zeroed() };
+    let count = frames.len().min(SEND_BATCH);
+    for ((part, header), frame) in parts.iter_mut().zip(&mut headers).zip(frames) {
+        // The kernel only reads what is sent.
+        part.iov_base = frame.as_ptr().cast_mut().cast();
+        part.iov_len = frame.len();
+        header.msg_hdr.msg_iov = part;
+        header.msg_hdr.msg_iovlen = 1;
+    }
+    // SAFETY: the first `count` headers point to live parts, and those to live frames.
+    let sent = raw::check(unsafe {
+        libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count as u32, 0)
+    })?;
+    Ok(sent.unsigned_abs() as usize)
+}
+
+/// The time stamp among the control messages of a received header.
+fn timestamp(header: &libc::msghdr) -> Option<u64> {
+    // SAFETY: the kernel has filled the control buffer that the header points to, and its length.
+    let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
+    while !message.is_null() {
+        // SAFETY: the macros give only addresses of whole control headers within the buffer.
+        let (level, kind) = unsafe { ((*message).cmsg_level, (*message).cmsg_type) };
+        if level == libc::SOL_SOCKET && kind == libc::SCM_TIMESTAMPNS {
+            // SAFETY: a control message of this type holds a timespec; it may be unaligned.
+            let time: libc::timespec =
+                unsafe { std::ptr::read_unaligned(libc::CMSG_DATA(message).cast()) };
+            let whole_ns = time.tv_sec.unsigned_abs().saturating_mul(1_000_000_000);
+            return Some(whole_ns.saturating_add(time.tv_nsec.unsigned_abs()));
+        }
+        // SAFETY: as for the first.
+        message = unsafe { libc::CMSG_NXTHDR(header, message) };
+    }
+    None
+}
+
+fn attach_filter(fd: BorrowedFd<'_>, filter: &[libc::sock_filter]) -> io::Result<()> {
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        // The kernel only reads it.
+        filter: filter.as_ptr().cast_mut(),
+    };
+    raw::set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+}
+
+// Classic BPF, as in the kernel's Documentation/networking/filter.rst. `unequal` counts the
+// instructions to skip when the comparison fails.
+const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
+const LOAD_HALF: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
+const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+const WHOLE_FRAME: u32 = 0x4_0000;
+/// A pseudo offset: whether the network card took a VLAN tag off the frame. Such a frame is
+/// another network's, although the socket is offered it.
+const VLAN_TAG_PRESENT: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_VLAN_TAG_PRESENT).cast_unsigned();
+
+const fn step(code: u16, operand: u32) -> libc::sock_filter {
+    libc::sock_filter { code, jt: 0, jf: 0, k: operand }
+}
+
+const fn unless_equal(operand: u32, unequal: u8) -> libc::sock_filter {
+    libc::sock_filter { code: JUMP_EQUAL, jt: 0, jf: unequal, k: operand }
+}
+
+const fn arp_filter() -> [libc::sock_filter; 6] {
+    [
+        step(LOAD_HALF, ETHERTYPE_OFFSET),
+        unless_equal(ETHERTYPE_ARP as u32, 3),
+        step(LOAD_BYTE, VLAN_TAG_PRESENT),
+        unless_equal(0, 1),
+        step(RETURN, WHOLE_FRAME),
+        step(RETURN, 0),
+    ]
+}
+
+const fn ndp_filter() -> [libc::sock_filter; 11] {
+    [
+        step(LOAD_HALF, ETHERTYPE_OFFSET),
+        unless_equal(ETHERTYPE_IPV6 as u32, 8),
+        step(LOAD_BYTE, VLAN_TAG_PRESENT),
+        unless_equal(0, 6),
+        step(LOAD_BYTE, IPV6_NEXT_HEADER_OFFSET),
+        unless_equal(ICMPV6, 4),
+        step(LOAD_BYTE, ICMPV6_TYPE_OFFSET),
+        libc::sock_filter { code: JUMP_EQUAL, jt: 1, jf: 0, k: NEIGHBOUR_SOLICITATION },
+        unless_equal(NEIGHBOUR_ADVERTISEMENT, 1),
+        step(RETURN, WHOLE_FRAME),
+        step(RETURN, 0),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The few instructions the filters use, on a frame without a VLAN tag or with one.
+    fn accepts(filter: &[libc::sock_filter], frame: &[u8], tagged: bool) -> bool {
+        let (mut at, mut value) = (0, 0u32);
+        loop {
+            let instruction = filter[at];
+            at += 1;
+            let offset = instruction.k as usize;
+            match instruction.code {
+                LOAD_BYTE if instruction.k == VLAN_TAG_PRESENT => value = u32::from(tagged),
+                LOAD_BYTE => match frame.get(offset) {
+                    Some(&byte) => value = u32::from(byte),
+                    None => return false,
+                },
+                LOAD_HALF => match frame.get(offset..offset + 2) {
+                    Some(half) => value = u32::from(u16::from_be_bytes([half[0], half[1]])),
+                    None => return false,
+                },
+                JUMP_EQUAL if value == instruction.k => at += usize::from(instruction.jt),
+                JUMP_EQUAL => at += usize::from(instruction.jf),
+                RETURN => return instruction.k != 0,
+                code => panic!("unknown instruction {code}"),
+            }
+        }
+    }
+
+    fn frame(ethertype: [u8; 2], next_header: u8, icmp_type: u8) -> Vec<u8> {
+        let mut frame = vec![0; 86];
+        frame[12..14].copy_from_slice(&ethertype);
+        frame[20] = next_header;
+        frame[54] = icmp_type;
+        frame
+    }
+
+    #[test]
+    fn the_arp_filter_takes_arp_only() {
+        let filter = arp_filter();
+        assert!(accepts(&filter, &frame([8, 6], 0, 0), false));
+        assert!(!accepts(&filter, &frame([8, 6], 0, 0), true));
+        assert!(!accepts(&filter, &frame([8, 0], 0, 0), false));
+        assert!(!accepts(&filter, &[0; 13], false));
+    }
+
+    #[test]
+    fn the_ndp_filter_takes_solicitations_and_advertisements_only() {
+        let filter = ndp_filter();
+        for kind in 0..=255 {
+            let wanted = kind == 135 || kind == 136;
+            assert_eq!(accepts(&filter, &frame([0x86, 0xdd], 58, kind), false), wanted, "{kind}");
+        }
+        assert!(!accepts(&filter, &frame([0x86, 0xdd], 58, 135), true));
+        assert!(!accepts(&filter, &frame([0x86, 0xdd], 17, 135), false));
+        assert!(!accepts(&filter, &frame([8, 0], 58, 135), false));
+        assert!(!accepts(&filter, &frame([0x86, 0xdd], 58, 135)[..54], false));
+    }
+}
