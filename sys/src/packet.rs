@@ -79,7 +79,7 @@ pub struct Received {
 /// A non-blocking socket for the frames of one interface.
 ///
 /// When the interface goes down one call fails with `ENETDOWN`; the socket works on by itself
-/// when the interface is up again.
+/// when the interface is up again. When the interface is deleted the socket is of no more use.
 #[derive(Debug)]
 pub struct PacketSocket {
     fd: OwnedFd,

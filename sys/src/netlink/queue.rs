@@ -121,34 +121,21 @@ impl RouteQueue {
     /// Sends what is queued, many requests in one system call. The kernel makes the changes
     /// within the call. After an error what could not be sent is still queued.
     pub fn flush(&mut self) -> Result<()> {
-        let mut sent = 0;
         while !self.ends.is_empty() {
             let count = self.ends.len().min(BATCH_MESSAGES);
             let end = self.ends[count - 1];
-            let batch = &self.buffer[sent..end];
-            let outcome = raw::unless_empty(|| raw::send(self.fd.as_fd(), batch));
-            let failure = match outcome {
-                Ok(Some(_)) => None,
-                Ok(None) => Some(io::Error::from_raw_os_error(libc::EAGAIN)),
-                Err(error) => Some(error),
-            };
-            if let Some(error) = failure {
-                self.forget_sent(sent);
-                return Err(Error::new("send address changes", error));
-            }
+            let batch = &self.buffer[..end];
+            raw::unless_empty(|| raw::send(self.fd.as_fd(), batch))
+                .and_then(|sent| sent.ok_or_else(|| io::ErrorKind::WouldBlock.into()))
+                .map_err(|error| Error::new("send address changes", error))?;
             self.ends.drain(..count);
-            sent = end;
+            self.buffer.drain(..end);
+            for later in &mut self.ends {
+                *later -= end;
+            }
             self.collect()?;
         }
-        self.forget_sent(sent);
         Ok(())
-    }
-
-    fn forget_sent(&mut self, sent: usize) {
-        self.buffer.drain(..sent);
-        for end in &mut self.ends {
-            *end -= sent;
-        }
     }
 
     /// The next answer, in the order of the requests; none: there is none yet.

@@ -7,8 +7,10 @@
 #![expect(clippy::unwrap_used, reason = "this is a test, only without the harness")]
 
 mod addresses;
+mod daemon;
 mod links;
 mod namespaces;
+mod packets;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +22,11 @@ use standin_sys::netns::{UserNamespaceOptions, enter_user_namespace};
 type Case = (&'static str, fn());
 
 fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some(namespaces::FORBIDDEN) => return namespaces::forbidden_child(),
+        Some(namespaces::ALL) => return namespaces::all_namespaces_child(),
+        _ => {}
+    }
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Err(error) = enter_user_namespace(UserNamespaceOptions::default()) {
@@ -27,7 +34,8 @@ fn main() -> ExitCode {
         println!("0 passed, 1 failed");
         return ExitCode::FAILURE;
     }
-    let rooms: [&[Case]; 3] = [namespaces::CASES, links::CASES, addresses::CASES];
+    let rooms: [&[Case]; 5] =
+        [namespaces::CASES, links::CASES, addresses::CASES, packets::CASES, daemon::CASES];
     let (mut passed, mut failed) = (0, 0);
     for &(name, case) in rooms.into_iter().flatten() {
         if !wanted.is_empty() && !wanted.iter().any(|part| name.contains(part)) {
