@@ -286,9 +286,12 @@ impl RouteSocket {
             0,
             |payload| {
                 let family = family(destination);
-                // The flag asks for the table the decision came from, not always 'main'.
                 let mut fixed = [family, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-                fixed[8..].copy_from_slice(&libc::RTM_F_LOOKUP_TABLE.to_ne_bytes());
+                if destination.is_ipv4() {
+                    // The flag asks for the table the decision came from, not always 'main'. IPv6
+                    // always tells it, and under strict checking refuses the flag.
+                    fixed[8..].copy_from_slice(&libc::RTM_F_LOOKUP_TABLE.to_ne_bytes());
+                }
                 payload.bytes(&fixed).attribute_ip(libc::RTA_DST, destination);
                 if let Some(ifindex) = through {
                     payload.attribute_u32(libc::RTA_OIF, ifindex);

@@ -119,6 +119,10 @@ fn route_lookup() {
     assert_eq!((far.gateway(), far.table), (Some(right.ip), 254));
     let through = left.route.route_to(ip("192.0.2.1"), Some(left.ifindex)).unwrap();
     assert_eq!(through.ifindex(), Some(left.ifindex));
+    left.route.add_address(&AddressSpec::new(left.ifindex, ip("fd00::1"), 64)).unwrap();
+    let six = left.route.route_to(ip("fd00::9"), None).unwrap();
+    assert_eq!((six.kind, six.ifindex()), (RouteKind::Unicast, Some(left.ifindex)));
+    assert_eq!((six.gateway(), six.table), (None, 254));
 }
 
 fn gateways() {
