@@ -13,6 +13,9 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use crate::error::{Error, Result};
 use crate::raw;
 
+/// How many processes may ask who holds a lock; each leaves an unaccepted connection behind.
+const QUESTIONS_MAX: i32 = 1024;
+
 /// A lock on a name, held until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct InstanceLock {
@@ -60,7 +63,7 @@ impl InstanceLock {
             }
             outcome => outcome.map_err(failed)?,
         }
-        rustix::net::listen(&fd, 1).map_err(failed)?;
+        rustix::net::listen(&fd, QUESTIONS_MAX).map_err(failed)?;
         Ok(Self { fd })
     }
 }
@@ -75,8 +78,7 @@ fn socket(flags: SocketFlags) -> rustix::io::Result<OwnedFd> {
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
-/// Who listens. Nobody ever accepts, so once the backlog is full this cannot be told any more;
-/// connections of processes that are gone leave the backlog only with the holder.
+/// Who listens. Nobody ever accepts, so once the backlog is full this cannot be told any more.
 fn holder(address: &SocketAddrUnix) -> Option<u32> {
     let fd = socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()?;
     rustix::net::connect(&fd, address).ok()?;
@@ -112,7 +114,8 @@ mod tests {
         // However often somebody asks, the answer is the same.
         for _ in 0..20 {
             let error = InstanceLock::acquire(&name).unwrap_err();
-            assert!(matches!(error, LockError::Taken { .. }), "{error}");
+            let LockError::Taken { holder, .. } = error else { panic!("{error}") };
+            assert_eq!(holder, Some(std::process::id()));
         }
         drop(lock);
         InstanceLock::acquire(&name).unwrap();
