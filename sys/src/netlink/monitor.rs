@@ -127,7 +127,7 @@ mod tests {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            if state % 4 == 0 { (state >> 8) as u8 } else { (state >> 8) as u8 & 0x1f }
+            if state.is_multiple_of(4) { (state >> 8) as u8 } else { (state >> 8) as u8 & 0x1f }
         };
         let mut understood = 0;
         for round in 0..60_000 {
