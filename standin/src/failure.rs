@@ -1,0 +1,172 @@
+//! How `standin` says that it cannot do what was asked.
+//!
+//! A [`Failure`] carries what was wrong, what was expected, what to do about it, and the exit
+//! status that tells scripts the same. It is made where the cause is known and printed once, by
+//! `main`. It never holds a secret: whoever builds one from a URL redacts it first.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+/// The exit statuses in use, with the numbers of BSD's `sysexits.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Code {
+    /// `EX_USAGE`: the command line is wrong.
+    Usage = 64,
+    /// `EX_NOHOST`: a host name is unknown.
+    NoHost = 68,
+    /// `EX_UNAVAILABLE`: something needed is not there (an interface, a running standin).
+    Unavailable = 69,
+    /// `EX_OSERR`: the kernel refused.
+    OsError = 71,
+    /// `EX_CANTCREAT`: a file or a socket cannot be made.
+    CannotCreate = 73,
+    /// `EX_TEMPFAIL`: it may work later (name service down, address in use by another run).
+    TemporaryFailure = 75,
+    /// `EX_NOPERM`: a capability is missing.
+    NoPermission = 77,
+    /// `EX_CONFIG`: the request does not fit this host.
+    Config = 78,
+}
+
+/// One failure: what was wrong, what was expected, what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    code: Code,
+    what: String,
+    expected: Option<String>,
+    advice: Vec<String>,
+}
+
+/// The result of everything that ends the program when it fails.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    /// A failure with its one-sentence cause.
+    pub fn new(code: Code, what: impl Into<String>) -> Self {
+        Self { code, what: what.into(), expected: None, advice: Vec::new() }
+    }
+
+    /// A wrong command line.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self::new(Code::Usage, what)
+    }
+
+    /// A request that does not fit this host.
+    pub fn config(what: impl Into<String>) -> Self {
+        Self::new(Code::Config, what)
+    }
+
+    /// A refused system call: `operation` names it with its object, as in
+    /// `open a packet socket on eth0`.
+    pub fn os(operation: impl fmt::Display, error: &io::Error) -> Self {
+        let code = match error.kind() {
+            io::ErrorKind::PermissionDenied => Code::NoPermission,
+            _ => Code::OsError,
+        };
+        Self::new(code, format!("cannot {operation}: {}", plain_io(error)))
+    }
+
+    /// Adds what would have been right.
+    #[must_use]
+    pub fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// Adds a line on what to do.
+    #[must_use]
+    pub fn advice(mut self, advice: impl Into<String>) -> Self {
+        self.advice.push(advice.into());
+        self
+    }
+
+    /// The exit status.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The one-sentence cause.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.what)?;
+        if let Some(expected) = &self.expected {
+            write!(out, "\n  expected: {expected}")?;
+        }
+        for line in &self.advice {
+            write!(out, "\n  to do: {line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Failure {}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// An I/O error's sentence without Rust's `(os error 13)`, in lower case so that it can end a
+/// sentence.
+pub fn plain_io(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => String::from("unknown error"),
+    }
+}
+
+/// The candidate nearest to `word`, if one is near enough to have been meant.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 2)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_was_wrong_what_was_expected_and_what_to_do() {
+        let failure = Failure::usage("'5' has no unit").expected("a duration").advice("say '5s'");
+        assert_eq!(
+            failure.to_string(),
+            "'5' has no unit\n  expected: a duration\n  to do: say '5s'"
+        );
+        assert_eq!(failure.code() as u8, 64);
+    }
+
+    #[test]
+    fn an_io_error_becomes_half_a_sentence() {
+        let error = io::Error::from_raw_os_error(111);
+        assert_eq!(plain_io(&error), "connection refused");
+    }
+
+    #[test]
+    fn a_permission_error_has_its_own_exit_status() {
+        let failure = Failure::os("open a packet socket", &io::Error::from_raw_os_error(1));
+        assert_eq!(failure.code(), Code::NoPermission);
+        assert_eq!(failure.what(), "cannot open a packet socket: operation not permitted");
+    }
+
+    #[test]
+    fn the_nearest_word_is_suggested_only_when_it_is_near() {
+        assert_eq!(nearest("eht0", ["lo", "eth0", "wlan0"]), Some("eth0"));
+        assert_eq!(nearest("xyzzy", ["lo", "eth0"]), None);
+    }
+}

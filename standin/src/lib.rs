@@ -1,0 +1,9 @@
+//! The `standin` program: the shell around [`standin_core`].
+//!
+//! Owns the command line, what is prepared before a run, the loops that drive the core, checks,
+//! the log and the control socket. It decides nothing about who holds an address; that is the
+//! core's.
+
+pub mod duration;
+pub mod failure;
+pub mod log;
