@@ -4,6 +4,7 @@
 //! the log and the control socket. It decides nothing about who holds an address; that is the
 //! core's.
 
+pub mod checks;
 pub mod duration;
 pub mod failure;
 pub mod log;

@@ -1,0 +1,140 @@
+//! The command check: a program that exits with 0.
+//!
+//! The program is the leader of a process group of its own. Whenever a run ends before the
+//! program does, by the timeout or because the run was dropped, the whole group is killed, so
+//! that a hanging check leaves no children behind. The program is never a shell unless the user
+//! named one.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use standin_sys::process::kill_process_group;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+
+use super::{CommandProbe, Phase, Target};
+
+/// So much of the output's first line is repeated in the reason.
+const LINE_LIMIT: usize = 200;
+/// Output that is on its way when the program ends is waited for this long: something else may
+/// hold the pipe open.
+const LAST_WORDS: Duration = Duration::from_millis(20);
+
+/// Ends a process that cannot object.
+const SIGKILL: i32 = 9;
+
+/// Runs the check once.
+pub async fn run(probe: &CommandProbe, target: &Target, phase: &Phase) -> Result<(), String> {
+    phase.set("the command is still running");
+    let mut child = Command::new(&probe.program)
+        .args(&probe.arguments)
+        .env("STANDIN_VIP", target.vip.to_string())
+        .env("STANDIN_ADDRESS", target.connect.to_string())
+        .env("STANDIN_HOST", &target.host)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| {
+            format!("cannot run {}: {}", probe.program, crate::failure::plain_io(&error))
+        })?;
+    let group = Group::of(&child);
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let mut said = FirstLine::default();
+    let mut complained = FirstLine::default();
+    let output = async { tokio::join!(said.read(stdout), complained.read(stderr)) };
+    let status = {
+        tokio::pin!(output);
+        let mut drained = false;
+        let status = loop {
+            tokio::select! {
+                biased;
+                _ = &mut output, if !drained => drained = true,
+                status = child.wait() => break status,
+            }
+        };
+        if !drained {
+            let _ = tokio::time::timeout(LAST_WORDS, output).await;
+        }
+        status
+    };
+    group.leader_reaped();
+    let status = status.map_err(|error| format!("cannot wait for the command: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    let line = if complained.line.is_empty() { said } else { complained };
+    Err(reason(status, &line.text()))
+}
+
+fn reason(status: ExitStatus, line: &str) -> String {
+    let how = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "it ended in an unknown way".into(),
+    };
+    if line.is_empty() { how } else { format!("{how}: {line}") }
+}
+
+/// The child's process group, killed when this is dropped while the leader is not reaped yet. As
+/// long as it is not, its number cannot belong to anybody else.
+struct Group(Option<u32>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id())
+    }
+
+    fn leader_reaped(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Fails only when nothing is left of the group, which is what is wanted.
+            let _ = kill_process_group(group, SIGKILL);
+        }
+    }
+}
+
+/// The first line of an output. The rest is read too, and forgotten, so that the program does not
+/// block on a full pipe.
+#[derive(Default)]
+struct FirstLine {
+    line: Vec<u8>,
+    ended: bool,
+}
+
+impl FirstLine {
+    async fn read(&mut self, from: Option<impl AsyncRead + Unpin>) {
+        let Some(mut from) = from else { return };
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            self.take(&buffer[..length]);
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if self.ended {
+                return;
+            }
+            match byte {
+                b'\n' | b'\r' => self.ended = !self.line.is_empty(),
+                other => self.line.push(*other),
+            }
+            self.ended |= self.line.len() >= LINE_LIMIT;
+        }
+    }
+
+    /// The line, without what could disturb a terminal or a log.
+    fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.line);
+        text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+}
