@@ -5,6 +5,7 @@
 //! core's.
 
 pub mod checks;
+pub mod control;
 pub mod duration;
 pub mod failure;
 pub mod log;

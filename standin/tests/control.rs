@@ -1,0 +1,154 @@
+//! The control socket, asked by the client and by hand.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use serde_json::{Value, json};
+use standin::control::{Server, status};
+use standin::failure::Code;
+use tokio::sync::oneshot;
+
+fn path(name: &str) -> PathBuf {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("control-{}-{name}", std::process::id()));
+    fs::create_dir_all(&directory).expect("a directory");
+    directory.join("s")
+}
+
+/// A server in a thread, gone when this is dropped.
+struct Running(Option<(oneshot::Sender<()>, JoinHandle<()>)>);
+
+impl Running {
+    fn at(path: &Path) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let path = path.to_path_buf();
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                let server = Server::bind(&path).expect("a server");
+                ready.send(()).expect("somebody waits");
+                let provider = Arc::new(|| json!({ "vips": [{ "address": "10.0.0.9" }] }));
+                tokio::select! {
+                    () = server.serve(provider) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        is_ready.recv().expect("the server is up");
+        Self(Some((stop, thread)))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.0.take() {
+            let _ = stop.send(());
+            let _ = thread.join();
+        }
+    }
+}
+
+fn refused(path: &Path) -> standin::failure::Failure {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .expect("a runtime")
+        .block_on(async { Server::bind(path).map(drop) })
+        .expect_err("it cannot be bound")
+}
+
+#[test]
+fn status_is_a_table_or_json_and_the_file_is_gone_afterwards() {
+    let path = path("status");
+    let running = Running::at(&path);
+    assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o660);
+    let table = status(&path, false).expect("a table");
+    assert_eq!(table, "\nVIPS\n  address\n  10.0.0.9\n");
+    let text = status(&path, true).expect("JSON");
+    let value: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(value["vips"][0]["address"], "10.0.0.9");
+    drop(running);
+    assert!(!path.exists());
+    let left = fs::read_dir(path.parent().expect("a parent")).expect("a directory").count();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn wrong_requests_are_answered_with_what_is_wrong() {
+    let path = path("wrong");
+    let _running = Running::at(&path);
+    let stream = UnixStream::connect(&path).expect("a connection");
+    let mut replies = BufReader::new(stream.try_clone().expect("a clone")).lines();
+    let mut ask = |line: &str| -> Value {
+        (&stream).write_all(line.as_bytes()).expect("sent");
+        let reply = replies.next().expect("a line").expect("readable");
+        serde_json::from_str(&reply).expect("JSON")
+    };
+    for (line, reason) in [
+        ("{}\n", "no \"command\""),
+        ("hello\n", "not JSON"),
+        ("{\"command\":\"stauts\"}\n", "did you mean status?"),
+        ("{\"command\":\"shutdown-now\"}\n", "expected status"),
+    ] {
+        let reply = ask(line);
+        assert_eq!(reply["ok"], false);
+        let error = reply["error"].as_str().expect("a reason");
+        assert!(error.contains(reason), "{line}: {error}");
+    }
+    assert_eq!(ask("{\"command\":\"status\"}\n")["ok"], true);
+    let reply = ask(&"x".repeat(4096));
+    assert!(reply["error"].as_str().expect("a reason").contains("longer than"));
+    assert!(replies.next().is_none(), "the connection is closed");
+}
+
+#[test]
+fn a_stale_socket_is_replaced_and_a_live_one_refused() {
+    let path = path("stale");
+    drop(UnixListener::bind(&path).expect("a socket that nobody listens on"));
+    assert!(path.exists());
+    let running = Running::at(&path);
+    let failure = refused(&path);
+    assert_eq!(failure.code(), Code::TemporaryFailure);
+    assert!(status(&path, true).is_ok(), "the refused one did no harm");
+    drop(running);
+}
+
+#[test]
+fn what_is_no_socket_is_left_alone() {
+    let path = path("file");
+    fs::write(&path, "precious").expect("a file");
+    let failure = refused(&path);
+    assert_eq!(failure.code(), Code::CannotCreate);
+    assert_eq!(fs::read_to_string(&path).expect("still there"), "precious");
+    let failure = refused(&path.with_file_name("no-such-directory").join("s"));
+    assert_eq!(failure.code(), Code::CannotCreate);
+    assert!(failure.to_string().contains("make its directory first"), "{failure}");
+}
+
+#[test]
+fn a_successors_socket_is_not_removed() {
+    let path = path("successor");
+    let first = Running::at(&path);
+    fs::remove_file(&path).expect("removed by hand");
+    let second = Running::at(&path);
+    drop(first);
+    assert!(status(&path, true).is_ok());
+    drop(second);
+    assert!(!path.exists());
+}
+
+#[test]
+fn asking_where_nobody_is_says_what_to_do() {
+    let path = path("nobody");
+    let failure = status(&path, false).expect_err("there is no socket");
+    assert_eq!(failure.code(), Code::Unavailable);
+    assert!(failure.to_string().contains("--socket PATH"), "{failure}");
+    drop(UnixListener::bind(&path).expect("a stale socket"));
+    let failure = status(&path, false).expect_err("nobody listens");
+    assert!(failure.what().contains("nobody listens"), "{failure}");
+}
