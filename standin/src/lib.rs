@@ -4,8 +4,11 @@
 //! the log and the control socket. It decides nothing about who holds an address; that is the
 //! core's.
 
+pub mod announce;
 pub mod checks;
+pub mod cli;
 pub mod control;
 pub mod duration;
 pub mod failure;
+pub mod host;
 pub mod log;

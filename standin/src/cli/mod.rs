@@ -1,0 +1,66 @@
+//! The command line: from words to typed, valid options.
+//!
+//! [`parse`] is the only door. It owns what every flag means and how a wrong one is explained; it
+//! touches no network, no file and no clock.
+
+mod args;
+mod modifiers;
+mod options;
+mod values;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches};
+
+pub use args::{AnnounceArgs, Cli, DEFAULT_SOCKET, SendArpArgs, StatusArgs};
+pub use options::ForOptions;
+
+use crate::failure::Failure;
+
+/// What was asked for.
+#[derive(Debug)]
+pub enum Request {
+    /// `standin for`
+    For(Box<ForOptions>),
+    /// `standin announce`
+    Announce(AnnounceArgs),
+    /// `standin send-arp`
+    SendArp(SendArpArgs),
+    /// `standin status`
+    Status(StatusArgs),
+}
+
+/// Why there is no [`Request`].
+#[derive(Debug)]
+pub enum Refusal {
+    /// clap's own answer: help, the version, or an unknown or malformed argument.
+    Clap(Box<clap::Error>),
+    /// A command line that clap understood and we cannot accept.
+    Failure(Failure),
+}
+
+/// Reads a command line, the program's name first.
+///
+/// # Errors
+/// A [`Refusal`], which includes `--help`.
+pub fn parse<I, T>(words: I) -> Result<Request, Refusal>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let from_clap = |error| Refusal::Clap(Box::new(error));
+    let matches = Cli::command().try_get_matches_from(words).map_err(from_clap)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(from_clap)?;
+    match cli.command {
+        args::Command::For(for_args) => {
+            // The subcommand has been matched, so that its matches are there.
+            let of_for = matches.subcommand_matches("for").unwrap_or(&matches);
+            ForOptions::new(*for_args, of_for)
+                .map(|options| Request::For(Box::new(options)))
+                .map_err(Refusal::Failure)
+        }
+        args::Command::Announce(announce) => Ok(Request::Announce(announce)),
+        args::Command::SendArp(send_arp) => Ok(Request::SendArp(send_arp)),
+        args::Command::Status(status) => Ok(Request::Status(status)),
+    }
+}

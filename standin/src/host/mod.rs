@@ -1,0 +1,415 @@
+//! What is found out about this host before `standin for` starts, and refused.
+//!
+//! [`prepare`] turns valid options into a [`Prepared`]: HOST's addresses, the interface of every
+//! address, what the core has to know of each interface, checks that are ready to run, and the
+//! locks that keep a second standin from the same VIP. It changes nothing on the host: when it
+//! refuses, nothing is left behind.
+
+mod ground;
+mod kernel;
+mod resolve;
+mod rights;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use ground::{ADDRESS_PROTO, Ground, Way, os};
+pub use kernel::{Kernel, RealKernel};
+pub use resolve::{Resolved, resolve};
+pub use rights::require;
+use standin_core::config::{
+    Check, Config, Home, Link, LinkId, LinkState, Peer, PeerAddress, PeerId, Timing, Vip, VipId,
+};
+use standin_core::io::CheckTarget;
+use standin_core::wire::Mac;
+use standin_sys::capability::Capability;
+use standin_sys::instance::{InstanceLock, LockError};
+use standin_sys::sysctl;
+
+use crate::checks::{self, Prober, Target};
+use crate::cli::ForOptions;
+use crate::failure::{Code, Failure, Result};
+
+/// The longest label the kernel takes (IFNAMSIZ without its final zero).
+const LABEL_LENGTH_MAX: usize = 15;
+
+/// Everything a run needs, judged and ready.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What the core is told. Its ids are positions in the lists below.
+    pub config: Config,
+    /// The kernel's number of each interface, by [`LinkId`].
+    pub ifindexes: Vec<u32>,
+    /// How each VIP is installed, by [`VipId`].
+    pub installs: Vec<Install>,
+    /// How each check is run, by the core's `CheckId`.
+    pub checks: Vec<PreparedCheck>,
+    /// What is odd, but no reason to refuse: sentences for the log.
+    pub warnings: Vec<String>,
+    /// As long as these live, no other standin in this network namespace has the same VIPs.
+    pub locks: Vec<InstanceLock>,
+}
+
+/// How a VIP is installed in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Install {
+    /// The kernel's number of the interface.
+    pub ifindex: u32,
+    /// The address.
+    pub address: IpAddr,
+    /// The length of its prefix.
+    pub prefix: u8,
+    /// Its label, `eth0:brain`; none for IPv6.
+    pub label: Option<String>,
+}
+
+/// A check of one VIP.
+#[derive(Debug, Clone)]
+pub struct PreparedCheck {
+    /// What runs it; shared between the VIPs it concerns.
+    pub prober: Arc<Prober>,
+    /// The VIP.
+    pub vip: IpAddr,
+    /// HOST as it was named.
+    pub host: String,
+    /// The kernel's number of the VIP's interface.
+    pub ifindex: u32,
+}
+
+impl PreparedCheck {
+    /// What a run against `target` is about.
+    pub fn target(&self, target: CheckTarget) -> Target {
+        let connect = match target {
+            CheckTarget::Vip => self.vip,
+            CheckTarget::Home(address) => address,
+        };
+        Target { connect, vip: self.vip, host: self.host.clone(), interface_index: self.ifindex }
+    }
+}
+
+/// Finds out and judges everything.
+///
+/// # Errors
+/// The first reason not to start.
+pub fn prepare(options: &ForOptions) -> Result<Prepared> {
+    require(&[Capability::NetAdmin, Capability::NetRaw])?;
+    let probers = checks::probers(&options.checks)?;
+    let host = resolve(&options.host)?;
+    let locks = lock(options)?;
+    let mut kernel = RealKernel::open().map_err(|error| os(&error))?;
+    let nodename = sysctl::read("kernel/hostname").unwrap_or_default();
+    let plan = plan(options, &host, &mut kernel, &nodename)?;
+    let (checks, core_checks) = plan.checks(options, probers);
+    let config = Config::new(plan.links, vec![plan.peer], plan.vips, core_checks, timing(options))
+        .map_err(|error| Failure::config(error.to_string()))?;
+    Ok(Prepared {
+        config,
+        ifindexes: plan.ifindexes,
+        installs: plan.installs,
+        checks,
+        warnings: plan.warnings,
+        locks,
+    })
+}
+
+fn timing(options: &ForOptions) -> Timing {
+    let dead_after = options.dead_after;
+    let interval = options.interval.unwrap_or_else(|| Timing::default_interval(dead_after));
+    Timing { dead_after, interval, back_after: options.back_after }
+}
+
+/// One lock per address, taken before anything is looked at: what another standin is just doing
+/// must not be mistaken for the state of this host.
+fn lock(options: &ForOptions) -> Result<Vec<InstanceLock>> {
+    let addresses = options.vips.iter().chain(&options.own);
+    addresses
+        .map(|address| {
+            InstanceLock::acquire(&format!("standin-vip-{address}")).map_err(|error| match error {
+                LockError::Taken { holder, .. } => taken(*address, holder),
+                LockError::Failed(error) => os(&error),
+            })
+        })
+        .collect()
+}
+
+fn taken(address: IpAddr, holder: Option<u32>) -> Failure {
+    let process = holder.map(|id| format!(" (process {id})")).unwrap_or_default();
+    Failure::new(
+        Code::TemporaryFailure,
+        format!("another standin on this host{process} already stands in for {address}"),
+    )
+    .advice("stop it first, or leave the address to it")
+}
+
+/// The parts of a [`Prepared`] that follow from the host alone.
+#[derive(Debug)]
+struct Plan {
+    links: Vec<Link>,
+    ifindexes: Vec<u32>,
+    peer: Peer,
+    vips: Vec<Vip>,
+    installs: Vec<Install>,
+    warnings: Vec<String>,
+}
+
+/// Judges the addresses against the host and finds their interfaces.
+fn plan(
+    options: &ForOptions,
+    host: &[Resolved],
+    kernel: &mut dyn Kernel,
+    nodename: &str,
+) -> Result<Plan> {
+    let mut ground = Ground::survey(kernel)?;
+    if let Some(name) = &options.interface {
+        ground.interface_named(name)?;
+    }
+    let host_ips: Vec<IpAddr> = host.iter().map(|resolved| resolved.ip).collect();
+    let peer = Peer { name: options.host.as_str().into(), addresses: Vec::new() };
+    let mut plan = Plan {
+        links: Vec::new(),
+        ifindexes: Vec::new(),
+        peer,
+        vips: Vec::new(),
+        installs: Vec::new(),
+        warnings: Vec::new(),
+    };
+    for (flag, home, addresses) in
+        [("--vip", Home::Peer(PeerId(0)), &options.vips), ("--own", Home::Here, &options.own)]
+    {
+        for address in addresses {
+            ground.judge_claim(flag, *address, &host_ips)?;
+            let name = match home {
+                Home::Peer(_) => options.label.as_deref().unwrap_or(&options.host),
+                Home::Here => nodename,
+            };
+            plan.add_vip(&mut ground, options, *address, home, name)?;
+        }
+    }
+    for resolved in host {
+        plan.add_host_address(&mut ground, options, *resolved)?;
+    }
+    plan.read_links(&mut ground)?;
+    Ok(plan)
+}
+
+impl Plan {
+    fn add_vip(
+        &mut self,
+        ground: &mut Ground<'_>,
+        options: &ForOptions,
+        address: IpAddr,
+        home: Home,
+        label: &str,
+    ) -> Result<()> {
+        let link = match &options.interface {
+            Some(name) => ground.interface_named(name)?,
+            None => ground.interface_of_subnet(address)?,
+        };
+        let (ifindex, name, running) = (link.index, link.name.clone(), link.running);
+        if !running {
+            self.warn(format!("{name} has no carrier: nothing can be watched until it has"));
+        }
+        if let Some(elsewhere) = ground.leftover(address).filter(|left| left.ifindex != ifindex) {
+            return Err(Failure::config(format!(
+                "{address} is left over on {} from an earlier run, not on {name}",
+                ground.name_of(elsewhere.ifindex)
+            ))
+            .advice("wait three seconds until the kernel has removed it"));
+        }
+        let link = self.link_id(ifindex);
+        self.vips.push(Vip {
+            address,
+            link,
+            home,
+            failback: options.failback,
+            on_answer: options.on_answer,
+            on_check_failure: options.on_check_failure,
+            adopted: ground.leftover(address).is_some(),
+        });
+        let (prefix, label) = match address {
+            IpAddr::V4(_) => (options.prefix.unwrap_or(32), self::label(&name, label)),
+            IpAddr::V6(_) => (options.prefix.unwrap_or(128), None),
+        };
+        self.installs.push(Install { ifindex, address, prefix, label });
+        Ok(())
+    }
+
+    fn add_host_address(
+        &mut self,
+        ground: &mut Ground<'_>,
+        options: &ForOptions,
+        resolved: Resolved,
+    ) -> Result<()> {
+        let (host, ip) = (&options.host, resolved.ip);
+        let is_link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let named = match &options.interface {
+            Some(name) if is_link_local => Some(ground.interface_named(name)?.index),
+            Some(_) | None => None,
+        };
+        let through = resolved.scope.or(named);
+        if is_link_local && through.is_none() {
+            return Err(Failure::config(format!("HOST {ip} is a link-local address"))
+                .expected("the interface on whose link it is")
+                .advice(format!("{ip}%eth0, or --interface")));
+        }
+        let link = match ground.way_to(ip, through)? {
+            Way::Here => {
+                return Err(Failure::config(format!("HOST {host} is this host itself ({ip})"))
+                    .expected("another host, the one to stand in for"));
+            }
+            Way::Group => {
+                return Err(Failure::config(format!("HOST {host} is a broadcast address ({ip})"))
+                    .expected("the real address of one host"));
+            }
+            // A HOST on a link without ARP is watched by ICMP alone.
+            Way::OnLink(ifindex) => ground.interface(ifindex).ok().map(|link| link.index),
+            Way::Beyond => None,
+            Way::Nowhere => {
+                self.warn(format!("there is no route to {host} ({ip}) for now"));
+                None
+            }
+        };
+        let link = link.map(|ifindex| self.link_id(ifindex));
+        self.peer.addresses.push(PeerAddress { ip, link });
+        Ok(())
+    }
+
+    /// The id of an interface, given when it is first met.
+    fn link_id(&mut self, ifindex: u32) -> LinkId {
+        let position = self.ifindexes.iter().position(|known| *known == ifindex);
+        let position = position.unwrap_or_else(|| {
+            self.ifindexes.push(ifindex);
+            self.ifindexes.len() - 1
+        });
+        LinkId(position as u32)
+    }
+
+    fn read_links(&mut self, ground: &mut Ground<'_>) -> Result<()> {
+        let near: Vec<IpAddr> = self
+            .peer
+            .addresses
+            .iter()
+            .map(|address| address.ip)
+            .chain(self.vips.iter().map(|vip| vip.address))
+            .collect();
+        let ours: Vec<IpAddr> = self.vips.iter().map(|vip| vip.address).collect();
+        for ifindex in self.ifindexes.clone() {
+            let (name, state) = link_state(ground, ifindex, &near, &ours)?;
+            self.links.push(Link { name: name.into(), state });
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, sentence: String) {
+        if !self.warnings.contains(&sentence) {
+            self.warnings.push(sentence);
+        }
+    }
+
+    /// Each check once for each VIP it concerns.
+    fn checks(
+        &self,
+        options: &ForOptions,
+        probers: Vec<Prober>,
+    ) -> (Vec<PreparedCheck>, Vec<Check>) {
+        let mut prepared = Vec::new();
+        let mut core = Vec::new();
+        for prober in probers.into_iter().map(Arc::new) {
+            let (probe, timing) = (&prober.check().probe, prober.check().timing);
+            for (position, vip) in self.vips.iter().enumerate() {
+                if vip.home == Home::Here || !probe.concerns().includes(vip.address) {
+                    continue;
+                }
+                core.push(Check {
+                    name: probe.to_string().into(),
+                    vip: VipId(position as u32),
+                    interval: timing.interval,
+                    timeout: timing.timeout,
+                    rise: timing.rise,
+                    fall: timing.fall,
+                });
+                prepared.push(PreparedCheck {
+                    prober: prober.clone(),
+                    vip: vip.address,
+                    host: options.host.clone(),
+                    ifindex: self.installs[position].ifindex,
+                });
+            }
+        }
+        (prepared, core)
+    }
+}
+
+/// What the core has to know of an interface. `near` are the addresses we shall speak about on
+/// it, `ours` those that move and so are nobody's real address. Also for a later refresh.
+///
+/// # Errors
+/// The interface has gone or cannot carry an address any more.
+pub fn link_state(
+    ground: &mut Ground<'_>,
+    ifindex: u32,
+    near: &[IpAddr],
+    ours: &[IpAddr],
+) -> Result<(String, LinkState)> {
+    let link = ground.interface(ifindex)?;
+    let name = link.name.clone();
+    let (up, mac) = (link.up && link.running, Mac(link.mac.unwrap_or_default()));
+    let real = |ground: &Ground<'_>| -> Vec<(IpAddr, u8)> {
+        ground
+            .real_addresses(ifindex)
+            .filter(|found| !ours.contains(&found.ip) && !found.is_tentative())
+            .filter(|found| !found.is_duplicate())
+            .map(|found| (found.ip, found.prefix))
+            .collect()
+    };
+    let real = real(ground);
+    // The address in the subnet of what we ask about comes first: some hosts answer no others.
+    let ipv4 = real
+        .iter()
+        .filter_map(|(ip, prefix)| match ip {
+            IpAddr::V4(v4) => {
+                Some((*v4, near.iter().any(|near| shares_subnet(*near, *ip, *prefix))))
+            }
+            IpAddr::V6(_) => None,
+        })
+        .max_by_key(|(_, is_near)| *is_near)
+        .map(|(v4, _)| v4);
+    let ipv6 = real
+        .iter()
+        .filter_map(|(ip, _)| match ip {
+            IpAddr::V6(v6) => Some(*v6),
+            IpAddr::V4(_) => None,
+        })
+        .max_by_key(std::net::Ipv6Addr::is_unicast_link_local);
+    let gateways = ground.gateways(ifindex)?;
+    let router = ground.is_router(&name);
+    Ok((name, LinkState { up, mac, ipv4, ipv6, gateways, router }))
+}
+
+fn shares_subnet(one: IpAddr, other: IpAddr, prefix: u8) -> bool {
+    let (differing, width) = match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => (u128::from(u32::from(one) ^ u32::from(other)), 32),
+        (IpAddr::V6(one), IpAddr::V6(other)) => (u128::from(one) ^ u128::from(other), 128),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
+    };
+    // What is left of the difference behind the prefix does not count.
+    differing.checked_shr(width - u32::from(prefix).min(width)).is_none_or(|rest| rest == 0)
+}
+
+/// `IF:NAME`, cut to what the kernel takes. A name's domain is left out. None when the
+/// interface's own name leaves no room.
+fn label(interface: &str, name: &str) -> Option<String> {
+    let name = if name.parse::<IpAddr>().is_ok() {
+        name
+    } else {
+        name.split(['.', '%']).next().unwrap_or_default()
+    };
+    let name: String =
+        name.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '/' | ':')).collect();
+    let room = LABEL_LENGTH_MAX.checked_sub(interface.len() + 1)?;
+    let name = &name[..name.len().min(room)];
+    if name.is_empty() { None } else { Some(format!("{interface}:{name}")) }
+}
+
+#[cfg(test)]
+mod tests;
