@@ -302,7 +302,7 @@ impl Peer {
     }
 
     fn suspicion_start(&self) -> Instant {
-        self.deadline() - self.timing.dead_after.checked_sub(self.suspect_after()).unwrap()
+        self.deadline() - self.timing.dead_after.saturating_sub(self.suspect_after())
     }
 
     /// How long an answer may take: four deviations above the mean as for TCP (RFC 6298), within
@@ -336,7 +336,7 @@ impl Peer {
     /// Spreads the burst evenly over what is left until the last answers must be in. When that is
     /// over (the timers were late, or probes could not be sent), goes on at its planned pace.
     fn burst_pause(&self, now: Instant) -> Duration {
-        let pace = self.timing.dead_after.checked_sub(self.suspect_after()).unwrap() / BURST_ROUNDS;
+        let pace = self.timing.dead_after.saturating_sub(self.suspect_after()) / BURST_ROUNDS;
         let left = (self.deadline() - self.allowance()).since(now);
         match left.checked_div(BURST_ROUNDS.saturating_sub(self.burst_sent)) {
             Some(pause) => pause.max(pace / 2),

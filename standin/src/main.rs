@@ -1,2 +1,51 @@
-//! The `standin` command.
-fn main() {}
+//! The `standin` command: reads its line, does it, and says what went wrong.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use standin::cli::{Refusal, Request};
+use standin::failure::{Code, Failure};
+use standin::{announce, cli, control, stand_in};
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Ok(request) => match run(&request) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => fail(&failure),
+        },
+        Err(Refusal::Failure(failure)) => fail(&failure),
+        Err(Refusal::Clap(error)) => {
+            // Help and the version are answers, and go to standard output.
+            let _ = error.print();
+            if error.use_stderr() { Code::Usage.into() } else { ExitCode::SUCCESS }
+        }
+    }
+}
+
+fn run(request: &Request) -> Result<(), Failure> {
+    match request {
+        Request::For(options) => stand_in::run(options),
+        Request::Announce(args) => announce::announce(args, &mut say),
+        Request::SendArp(args) => announce::send_arp(args, &mut say),
+        Request::Status(args) => {
+            let text = control::status(&args.socket, args.json)?;
+            print(&text);
+            Ok(())
+        }
+    }
+}
+
+fn say(line: &str) {
+    print(&format!("{line}\n"));
+}
+
+/// A reader that has gone (`standin status | head`) is no failure.
+fn print(text: &str) {
+    let mut out = io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    let _ = writeln!(io::stderr(), "standin: {failure}");
+    failure.code().into()
+}

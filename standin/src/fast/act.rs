@@ -1,0 +1,193 @@
+//! Carrying out the core's actions.
+//!
+//! Owns the way from an [`Action`] to a system call and back to its acknowledgement. Invariant:
+//! actions are carried out in their order; what the kernel acknowledged is handed in before the
+//! next is asked for, so that an announcement never overtakes its address.
+
+use std::time::Duration;
+
+use standin_core::config::{LinkId, PeerId, VipId};
+use standin_core::wire::frame::Frame;
+use standin_core::{Action, Input, Instant, step};
+use standin_sys::netlink::AddressSpec;
+
+use super::ports::is_link_down;
+use super::{FastLoop, ROUNDS_PER_TURN, now};
+use crate::host::{ADDRESS_PROTO, Install};
+use crate::link::ToSlow;
+
+/// What the kernel says of an address that is not there, or whose interface is not.
+const NOT_THERE: [i32; 2] = [99, 19];
+
+/// Frames that leave through one interface in one call.
+#[derive(Default)]
+struct Batch {
+    link: Option<LinkId>,
+    frames: Vec<(Frame, Option<PeerId>)>,
+}
+
+impl FastLoop {
+    /// Carries out everything there is to do, and what follows from its acknowledgements.
+    /// `idle`: everything that had arrived was read before.
+    pub(super) fn carry_out(&mut self, idle: bool) {
+        for _ in 0..ROUNDS_PER_TURN {
+            self.drain_actions();
+            let acknowledged = self.exchange();
+            if !acknowledged {
+                break;
+            }
+            if idle {
+                step(&mut self.node, now(), Input::Idle);
+            }
+        }
+    }
+
+    fn drain_actions(&mut self) {
+        let mut batch = Batch::default();
+        while let Some(action) = self.node.poll_action() {
+            if let Action::SendFrame { link, frame, probes } = action {
+                if batch.link != Some(link) {
+                    self.send_batch(&mut batch);
+                }
+                batch.link = Some(link);
+                batch.frames.push((frame, probes));
+                continue;
+            }
+            self.send_batch(&mut batch);
+            self.act(action);
+        }
+        self.send_batch(&mut batch);
+    }
+
+    fn act(&mut self, action: Action) {
+        let at = now();
+        match action {
+            // Gathered by the caller.
+            Action::SendFrame { .. } => {}
+            Action::SendEcho { peer, to, link, message } => {
+                self.send_echo(at, peer, to, link, &message);
+            }
+            Action::AddAddress { vip, lifetime } => self.add_address(at, vip, lifetime),
+            Action::RemoveAddress { vip } => {
+                let install = &self.installs[vip.index()];
+                let (ifindex, ip, prefix) = (install.ifindex, install.address, install.prefix);
+                let sequence = self.queue.push_removal(ifindex, ip, prefix);
+                self.asked.insert(sequence, (vip, false));
+            }
+            Action::RunCheck { check, target } => self.tell(at, ToSlow::RunCheck { check, target }),
+            Action::Report(report) => self.tell(at, ToSlow::Report { at, report }),
+            Action::Stopped => self.stopped = true,
+        }
+    }
+
+    fn add_address(&mut self, at: Instant, vip: VipId, lifetime: Duration) {
+        let install = &self.installs[vip.index()];
+        match self.queue.push_replace(&spec(install, lifetime)) {
+            Ok(sequence) => {
+                self.asked.insert(sequence, (vip, true));
+            }
+            Err(error) => {
+                let result = Err(error.to_string());
+                step(&mut self.node, at, Input::AddressAdded { vip, result });
+            }
+        }
+    }
+
+    fn send_echo(
+        &mut self,
+        at: Instant,
+        peer: PeerId,
+        to: std::net::IpAddr,
+        link: Option<LinkId>,
+        message: &Frame,
+    ) {
+        let socket = if to.is_ipv4() { &self.icmp_v4 } else { &self.icmp_v6 };
+        let is_link_local = matches!(to, std::net::IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let scope = link.filter(|_| is_link_local).map(|link| self.ports[link.index()].ifindex);
+        let Some(socket) = socket else { return };
+        if let Err(error) = socket.send(to, scope, message) {
+            let why = error.to_string();
+            step(&mut self.node, at, Input::ProbeNotSent { peer, why: &why });
+        }
+    }
+
+    fn send_batch(&mut self, batch: &mut Batch) {
+        let Some(link) = batch.link.take() else { return };
+        let mut frames = std::mem::take(&mut batch.frames);
+        let mut failure = None;
+        while !frames.is_empty() {
+            let Some(sockets) = &self.ports[link.index()].sockets else { break };
+            let bytes: Vec<&[u8]> = frames.iter().map(|(frame, _)| &**frame).collect();
+            match sockets.arp.send_batch(&bytes) {
+                Ok(0) => break,
+                Ok(sent) => {
+                    frames.drain(..sent);
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        if frames.is_empty() {
+            return;
+        }
+        let at = now();
+        let why = failure.as_ref().map_or("its queue is full".to_owned(), ToString::to_string);
+        for peer in frames.iter().filter_map(|(_, probes)| *probes) {
+            step(&mut self.node, at, Input::ProbeNotSent { peer, why: &why });
+        }
+        if let Some(error) = failure.filter(|error| !is_link_down(error)) {
+            self.complain(at, &error);
+        }
+    }
+
+    /// Sends what was asked of the kernel and hands in its answers; whether there were any.
+    fn exchange(&mut self) -> bool {
+        if self.asked.is_empty() {
+            return false;
+        }
+        if let Err(error) = self.queue.flush() {
+            self.complain(now(), &error);
+        }
+        let mut answered = false;
+        loop {
+            let answer = match self.queue.poll() {
+                Ok(Some(answer)) => answer,
+                Ok(None) => break,
+                Err(error) => {
+                    // The core asks again for what was not answered.
+                    self.asked.clear();
+                    self.complain(now(), &error);
+                    break;
+                }
+            };
+            let Some((vip, adds)) = self.asked.remove(&answer.sequence) else { continue };
+            answered = true;
+            let input = match (adds, answer.outcome) {
+                (true, outcome) => {
+                    Input::AddressAdded { vip, result: outcome.map_err(|e| e.to_string()) }
+                }
+                (false, Err(error))
+                    if !error.errno().is_some_and(|errno| NOT_THERE.contains(&errno)) =>
+                {
+                    Input::AddressRemoved { vip, result: Err(error.to_string()) }
+                }
+                (false, _) => Input::AddressRemoved { vip, result: Ok(()) },
+            };
+            step(&mut self.node, now(), input);
+        }
+        answered
+    }
+}
+
+fn spec(install: &Install, lifetime: Duration) -> AddressSpec {
+    let mut spec = AddressSpec::new(install.ifindex, install.address, install.prefix);
+    spec.label.clone_from(&install.label);
+    spec.proto = Some(ADDRESS_PROTO);
+    spec.no_dad = true;
+    spec.valid_lft_s = Some(u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX).max(1));
+    // Never the source of what this host sends by itself.
+    spec.preferred_lft_s = install.address.is_ipv6().then_some(0);
+    spec
+}

@@ -1,0 +1,187 @@
+//! The interfaces the fast loop listens and speaks on, and the kernel's news of them.
+//!
+//! Owns one [`Port`] for each link of the configuration: its sockets, its number and what the core
+//! was last told of it. An interface that was deleted and made again under its name is opened
+//! again. Never decides what a change means.
+
+use std::net::IpAddr;
+
+use standin_core::config::{LinkId, LinkState, VipId};
+use standin_core::{Input, Instant, step};
+use standin_sys::netlink::Event;
+use standin_sys::packet::PacketSocket;
+
+use super::{BUDGET, FastLoop, PORTS};
+use crate::failure::Result;
+use crate::host::{ADDRESS_PROTO, Ground, link_state, os};
+
+/// The sockets of an interface that exists.
+pub(super) struct Sockets {
+    pub(super) arp: PacketSocket,
+    pub(super) ndp: PacketSocket,
+}
+
+/// A link of the configuration.
+pub(super) struct Port {
+    pub(super) name: String,
+    pub(super) ifindex: u32,
+    pub(super) sockets: Option<Sockets>,
+    state: LinkState,
+}
+
+impl Port {
+    pub(super) fn open(name: &str, ifindex: u32, state: LinkState) -> standin_sys::Result<Self> {
+        let sockets = Some(Sockets::open(ifindex)?);
+        Ok(Self { name: name.to_owned(), ifindex, sockets, state })
+    }
+}
+
+impl Sockets {
+    fn open(ifindex: u32) -> standin_sys::Result<Self> {
+        Ok(Self { arp: PacketSocket::arp(ifindex)?, ndp: PacketSocket::ndp(ifindex)? })
+    }
+}
+
+impl FastLoop {
+    /// Reads the frames of a port.
+    pub(super) fn read_port(&mut self, at: Instant, token: u64) {
+        let position = ((token - PORTS) / 2) as usize;
+        let link = LinkId(position as u32);
+        let mut failed = None;
+        let Some(sockets) = self.ports.get(position).and_then(|port| port.sockets.as_ref()) else {
+            return;
+        };
+        let socket = if (token - PORTS).is_multiple_of(2) { &sockets.arp } else { &sockets.ndp };
+        for _ in 0..BUDGET {
+            match socket.receive(&mut self.buffer) {
+                Ok(Some(received)) => {
+                    let bytes = &self.buffer[..received.length];
+                    step(&mut self.node, at, Input::Frame { link, bytes });
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        // A link that goes down says so here once; the kernel's news of it follows.
+        if let Some(error) = failed.filter(|error| !is_link_down(error)) {
+            self.complain(at, &error);
+        }
+    }
+
+    /// Reads the kernel's news.
+    pub(super) fn read_monitor(&mut self, at: Instant) -> Result<()> {
+        for _ in 0..BUDGET {
+            let Some(event) = self.monitor.poll().map_err(|error| os(&error))? else {
+                break;
+            };
+            match event {
+                Event::LinkChanged(_) | Event::LinkGone(..) | Event::RouteChanged => {
+                    self.stale = true;
+                }
+                Event::AddressAdded(address) => {
+                    self.stale |= address.proto != Some(ADDRESS_PROTO);
+                }
+                Event::AddressRemoved(address) => match self.vip_of(address.ifindex, address.ip) {
+                    Some(vip) => step(&mut self.node, at, Input::AddressLost { vip }),
+                    None => self.stale = true,
+                },
+                Event::Overrun => {
+                    self.stale = true;
+                    self.find_lost_addresses(at);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn vip_of(&self, ifindex: u32, ip: IpAddr) -> Option<VipId> {
+        let mut installs = (0..).map(VipId).zip(&self.installs);
+        let found = installs.find(|(_, i)| i.ifindex == ifindex && i.address == ip);
+        found.map(|(vip, _)| vip)
+    }
+
+    /// News was lost: an address that is no longer there may have gone unnoticed.
+    fn find_lost_addresses(&mut self, at: Instant) {
+        let Ok(ground) = Ground::survey(&mut self.kernel) else { return };
+        let present: Vec<(u32, IpAddr)> =
+            ground.addresses.iter().map(|address| (address.ifindex, address.ip)).collect();
+        for (vip, install) in (0..).map(VipId).zip(&self.installs) {
+            if !present.contains(&(install.ifindex, install.address)) {
+                step(&mut self.node, at, Input::AddressLost { vip });
+            }
+        }
+    }
+
+    /// Looks at every interface again and tells the core what has changed.
+    pub(super) fn refresh_links(&mut self, at: Instant) {
+        let config = self.node.config();
+        let ours: Vec<IpAddr> = config.vips().iter().map(|vip| vip.address).collect();
+        let peers = config.peers().iter().flat_map(|peer| peer.addresses.iter().map(|a| a.ip));
+        let near: Vec<IpAddr> = peers.chain(ours.iter().copied()).collect();
+        for position in 0..self.ports.len() {
+            let found = Ground::survey(&mut self.kernel)
+                .and_then(|mut ground| {
+                    let name = &self.ports[position].name;
+                    let ifindex = ground.interface_named(name)?.index;
+                    link_state(&mut ground, ifindex, &near, &ours)
+                        .map(|(_, state)| (ifindex, state))
+                })
+                .ok();
+            self.settle_port(at, position, found);
+        }
+    }
+
+    fn settle_port(&mut self, at: Instant, position: usize, found: Option<(u32, LinkState)>) {
+        let port = &mut self.ports[position];
+        let state = match found {
+            Some((ifindex, state)) => {
+                if ifindex != port.ifindex {
+                    self.open_again(at, position, ifindex);
+                }
+                state
+            }
+            // It has gone, or is set down.
+            None => LinkState { up: false, ..port.state.clone() },
+        };
+        let port = &mut self.ports[position];
+        if state != port.state {
+            port.state = state.clone();
+            let link = LinkId(position as u32);
+            step(&mut self.node, at, Input::Link { link, state });
+        }
+    }
+
+    /// The interface was deleted and made again: same name, another number.
+    fn open_again(&mut self, at: Instant, position: usize, ifindex: u32) {
+        let port = &mut self.ports[position];
+        for install in self.installs.iter_mut().filter(|i| i.ifindex == port.ifindex) {
+            install.ifindex = ifindex;
+        }
+        port.ifindex = ifindex;
+        match Sockets::open(ifindex) {
+            Ok(sockets) => {
+                // The old sockets leave the poller as they are closed.
+                port.sockets = Some(sockets);
+                if let Err(error) = self.watch_port(position) {
+                    self.complain(at, &error);
+                }
+            }
+            Err(error) => {
+                port.sockets = None;
+                self.complain(at, &error);
+            }
+        }
+    }
+}
+
+/// The kernel's `ENXIO` and `ENODEV`: the interface has gone.
+const GONE: [i32; 2] = [6, 19];
+
+/// Whether a socket failed because its interface is down or gone.
+pub(super) fn is_link_down(error: &standin_sys::error::Error) -> bool {
+    error.kind() == std::io::ErrorKind::NetworkDown
+        || error.errno().is_some_and(|errno| GONE.contains(&errno))
+}
