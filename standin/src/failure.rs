@@ -83,6 +83,13 @@ impl Failure {
         self
     }
 
+    /// Puts what it is about before the cause.
+    #[must_use]
+    pub fn about(mut self, about: impl fmt::Display) -> Self {
+        self.what = format!("{about}: {}", self.what);
+        self
+    }
+
     /// The exit status.
     pub fn code(&self) -> Code {
         self.code

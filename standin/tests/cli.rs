@@ -159,7 +159,10 @@ fn wrong_lines_are_refused_with_what_was_wrong_and_what_to_do() {
         ("standin for brain --vip 10.0.0.9 --on-answer wate", &["wait", "takeover"]),
         ("standin for brain --vip 10.0.0.9 --on-check-failure ignore", &["takeover", "warn"]),
         ("standin for brain --vip 10.0.0.9 --label a/b", &["cannot be a label"]),
-        ("standin for brain --vip 10.0.0.9 --check http:/x", &["a check is http://"]),
+        (
+            "standin for brain --vip 10.0.0.9 --check http:/x",
+            &["no kind of check", "http://…, https://…, tcp:"],
+        ),
         ("standin for brain --vip 10.0.0.9 --check http://10.0.0.9:0/", &["'0' is not a port"]),
         (
             "standin for brain --vip 10.0.0.9 --check http://10.0.0.8/",
@@ -202,6 +205,9 @@ fn wrong_lines_are_refused_with_what_was_wrong_and_what_to_do() {
 fn a_password_in_a_url_is_not_repeated_by_an_error() {
     let text = refuse("standin for brain --vip 10.0.0.9 --check http://u:hunter2@10.0.0.8/");
     assert!(!text.contains("hunter2"), "{text}");
+    let text = refuse("standin for brain --vip 10.0.0.9 --check http://u:hunter2@10.0.0.9:0/");
+    assert!(!text.contains("hunter2"), "{text}");
+    assert!(text.contains("--check 'http://***@10.0.0.9:0/': '0' is not a port"), "{text}");
 }
 
 #[test]

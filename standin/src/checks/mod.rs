@@ -31,7 +31,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::duration;
-use crate::failure::{Failure, Result, plain_io};
+use crate::failure::{Result, plain_io};
 
 /// What one run is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,9 +178,8 @@ pub fn probers(checks: &[Check]) -> Result<Vec<Prober>> {
     checks
         .iter()
         .map(|check| {
-            Prober::new(check.clone()).map_err(|failure: Failure| {
-                failure.advice(format!("it is about --check {}", check.probe))
-            })
+            Prober::new(check.clone())
+                .map_err(|failure| failure.about(format!("--check {}", check.probe)))
         })
         .collect()
 }

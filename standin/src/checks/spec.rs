@@ -123,9 +123,7 @@ impl Probe {
             return Ok(Self::Command(CommandProbe { program, arguments: words.collect() }));
         }
         if !text.contains("://") {
-            return Err("a check is http://…, https://…, tcp:[ADDRESS:]PORT or \
-                        command:'/path argument'"
-                .into());
+            return Err("it is no kind of check".into());
         }
         Ok(Self::Http(HttpProbe {
             url: Url::parse(text)?,
@@ -267,7 +265,7 @@ mod tests {
     #[test]
     fn malformed_checks_are_refused_with_a_reason() {
         for (text, reason) in [
-            ("10.0.0.9", "a check is http://"),
+            ("10.0.0.9", "no kind of check"),
             ("tcp:", "'' is not a port"),
             ("tcp:http", "'http' is not a port"),
             ("tcp:10.0.0.9", "the port is missing"),

@@ -54,7 +54,14 @@ impl Url {
             Some((credentials, place)) => (Some(unescape(credentials)?), place),
             None => (None, authority),
         };
-        let (host, port) = host_and_port(place)?;
+        let (host, port) = host_and_port(place).map_err(|why| {
+            // What looks like the host may be the start of a password: it is not repeated.
+            if tail.contains('@') {
+                "a '/', '?' or '#' in the user or password is written %2F, %3F or %23".into()
+            } else {
+                why
+            }
+        })?;
         let port = port.unwrap_or(if tls { 443 } else { 80 });
         let tail = tail.split('#').next().unwrap_or_default();
         let path = if tail.starts_with('/') { tail.into() } else { format!("/{tail}") };
@@ -120,6 +127,19 @@ fn bracketed(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// A URL, right or wrong, without what may be its credentials and without its query.
+pub fn redacted(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.into() };
+    let (credentials, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => ("***@", rest),
+        None => ("", rest),
+    };
+    match rest.split_once('?') {
+        Some((rest, _)) => format!("{scheme}://{credentials}{rest}?***"),
+        None => format!("{scheme}://{credentials}{rest}"),
     }
 }
 
@@ -247,6 +267,18 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_url_is_shown_without_its_secrets() {
+        for (text, shown) in [
+            ("http://u:p@web:0/", "http://***@web:0/"),
+            ("http://u:p/q@web/?token=1", "http://***@web/?***"),
+            ("http://web/", "http://web/"),
+            ("tcp:x", "tcp:x"),
+        ] {
+            assert_eq!(redacted(text), shown);
+        }
+    }
+
+    #[test]
     fn base64_is_padded() {
         for (plain, coded) in
             [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
@@ -271,6 +303,7 @@ mod tests {
             ("http://10.0.0.999/", "not a host name or an address"),
             ("http://a b/", "not a host name"),
             ("http://web/a b", "not a path"),
+            ("http://u:pass/word@web/", "is written %2F"),
             ("http://a%zz:p@web/", "not followed by two digits"),
             ("http://a%0d:p@web/", "control character"),
         ] {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 
 use super::args::CheckArgs;
+use crate::checks::url::redacted;
 use crate::checks::{Check, Probe, StatusSet, Timing};
 use crate::duration;
 use crate::failure::{Failure, Result};
@@ -79,8 +80,8 @@ struct Draft {
 /// A modifier without a check to apply to, or on a check that cannot have it; a timeout longer
 /// than its interval; an interval out of bounds.
 pub fn join(args: &CheckArgs, matches: &ArgMatches) -> Result<Vec<Check>> {
-    let mut starts: Vec<(usize, &Probe)> = placed(matches, "check", &args.check);
-    starts.sort_by_key(|(place, _)| *place);
+    let probes = args.check.iter().map(|text| probe(text)).collect::<Result<Vec<_>>>()?;
+    let starts: Vec<(usize, &Probe)> = placed(matches, "check", &probes);
     let modifiers = modifiers(args, matches);
     let first_check = starts.first().map_or(usize::MAX, |(place, _)| *place);
     let mut checks = Vec::with_capacity(starts.len());
@@ -107,6 +108,13 @@ pub fn join(args: &CheckArgs, matches: &ArgMatches) -> Result<Vec<Check>> {
         }
     }
     Ok(checks)
+}
+
+fn probe(text: &str) -> Result<Probe> {
+    Probe::parse(text).map_err(|why| {
+        Failure::usage(format!("--check '{}': {why}", redacted(text)))
+            .expected("http://…, https://…, tcp:[ADDRESS:]PORT or command:'/path argument'")
+    })
 }
 
 /// The values of one flag, each with its place on the command line.
