@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use standin_core::config::ADDRESS_LIFETIME;
 use standin_sys::netlink::{Address, Link, RouteKind};
 
 use super::kernel::Kernel;
@@ -136,9 +137,7 @@ impl<'a> Ground<'a> {
 
     /// The address left over by a killed run of standin, if it is there.
     pub fn leftover(&self, address: IpAddr) -> Option<&Address> {
-        self.addresses
-            .iter()
-            .find(|found| found.ip == address && found.proto == Some(ADDRESS_PROTO))
+        self.addresses.iter().find(|found| found.ip == address && is_ours(found))
     }
 
     /// Refuses an address that cannot move here: another's, a subnet's own, or one we have.
@@ -151,10 +150,8 @@ impl<'a> Ground<'a> {
                 .expected("an address that HOST can lose without becoming unreachable")
                 .advice("give HOST by its real address, one that never moves"));
         }
-        if let Some(found) = self
-            .addresses
-            .iter()
-            .find(|found| found.ip == address && found.proto != Some(ADDRESS_PROTO))
+        if let Some(found) =
+            self.addresses.iter().find(|found| found.ip == address && !is_ours(found))
         {
             let (prefix, on) = (found.prefix, self.name_of(found.ifindex));
             return Err(Failure::config(format!(
@@ -204,9 +201,7 @@ impl<'a> Ground<'a> {
 
     /// This host's real addresses on an interface: not those that standin moves.
     pub fn real_addresses(&self, ifindex: u32) -> impl Iterator<Item = &Address> {
-        self.addresses
-            .iter()
-            .filter(move |found| found.ifindex == ifindex && found.proto != Some(ADDRESS_PROTO))
+        self.addresses.iter().filter(move |found| found.ifindex == ifindex && !is_ours(found))
     }
 
     /// The default gateways behind an interface.
@@ -220,6 +215,16 @@ impl<'a> Ground<'a> {
     /// Whether this host forwards IPv6 on the interface.
     pub fn is_router(&mut self, interface: &str) -> bool {
         self.kernel.is_router(interface)
+    }
+}
+
+/// Whether some standin added this address. Before Linux 5.18 the kernel does not keep who added
+/// one; there the short life that only ours have tells.
+fn is_ours(found: &Address) -> bool {
+    match (found.proto, found.valid_lft_s) {
+        (Some(proto), _) => proto == ADDRESS_PROTO,
+        (None, Some(lifetime_s)) => u64::from(lifetime_s) <= ADDRESS_LIFETIME.as_secs(),
+        (None, None) => false,
     }
 }
 

@@ -234,6 +234,20 @@ fn what_a_killed_run_left_over_is_adopted_and_is_nobodys_real_address() {
 }
 
 #[test]
+fn before_linux_5_18_a_leftover_is_known_by_its_short_life() {
+    let options = options(&["10.0.0.9"], &[], None);
+    for (lifetime_s, adopted) in [(2, true), (3600, false)] {
+        let mut kernel = Fake::with_leftover("10.0.0.9");
+        for left in kernel.addresses.iter_mut().filter(|found| found.prefix == 32) {
+            left.proto = None;
+            left.valid_lft_s = Some(lifetime_s);
+        }
+        let plan = planned(&mut kernel, &options, "10.0.0.2");
+        assert_eq!(plan.is_ok_and(|plan| plan.vips[0].adopted), adopted);
+    }
+}
+
+#[test]
 fn an_interface_without_carrier_is_a_warning() {
     let mut kernel = Fake::new();
     kernel.links[1].running = false;
