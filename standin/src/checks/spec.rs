@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::url::{Host, Url, host_and_port, port_number};
+use super::url::{Host, Url, bracketed, host_and_port, port_number};
 use super::words;
 
 /// A check with its timing.
@@ -133,6 +133,11 @@ impl Probe {
         }))
     }
 
+    /// The check's name in the log when it is made for `vip`.
+    pub fn name_for(&self, vip: IpAddr) -> String {
+        self.to_string().replace("{vip}", &bracketed(vip))
+    }
+
     /// Which VIPs it is about.
     pub fn concerns(&self) -> Concerns {
         let host = match self {
@@ -241,6 +246,8 @@ mod tests {
         assert_eq!(read("tcp:10.0.0.9:22"), (address("10.0.0.9"), 22));
         assert_eq!(read("tcp:[2001:db8::9]:22"), (address("2001:db8::9"), 22));
         assert_eq!(read("tcp:web:22"), (Host::Name("web".into()), 22));
+        let probe = Probe::parse("tcp:443").expect("a check");
+        assert_eq!(probe.name_for("fd00::9".parse().expect("an address")), "tcp:[fd00::9]:443");
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl fmt::Display for Host {
 }
 
 /// An address as it stands before a `:port`.
-fn bracketed(address: IpAddr) -> String {
+pub fn bracketed(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),

@@ -12,6 +12,8 @@ mod rights;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 pub use ground::{ADDRESS_PROTO, Ground, Way, os};
 pub use kernel::{Kernel, RealKernel};
@@ -32,6 +34,11 @@ use crate::failure::{Code, Failure, Result};
 
 /// The longest label the kernel takes (IFNAMSIZ without its final zero).
 const LABEL_LENGTH_MAX: usize = 15;
+
+/// How long a predecessor may take to leave, and how often it is looked for. A killed process
+/// holds its locks until the kernel has taken it apart, some milliseconds on a busy machine.
+const LOCK_PATIENCE: Duration = Duration::from_millis(300);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Everything a run needs, judged and ready.
 #[derive(Debug)]
@@ -121,15 +128,22 @@ fn timing(options: &ForOptions) -> Timing {
 /// One lock per address, taken before anything is looked at: what another standin is just doing
 /// must not be mistaken for the state of this host.
 fn lock(options: &ForOptions) -> Result<Vec<InstanceLock>> {
-    let addresses = options.vips.iter().chain(&options.own);
-    addresses
-        .map(|address| {
-            InstanceLock::acquire(&format!("standin-vip-{address}")).map_err(|error| match error {
-                LockError::Taken { holder, .. } => taken(*address, holder),
-                LockError::Failed(error) => os(&error),
-            })
-        })
-        .collect()
+    let patience = Instant::now() + LOCK_PATIENCE;
+    options.vips.iter().chain(&options.own).map(|address| lock_one(*address, patience)).collect()
+}
+
+/// A predecessor that was killed a moment ago may not have left yet, so a little is waited.
+fn lock_one(address: IpAddr, patience: Instant) -> Result<InstanceLock> {
+    loop {
+        match InstanceLock::acquire(&format!("standin-vip-{address}")) {
+            Ok(lock) => return Ok(lock),
+            Err(LockError::Failed(error)) => return Err(os(&error)),
+            Err(LockError::Taken { holder, .. }) if Instant::now() >= patience => {
+                return Err(taken(address, holder));
+            }
+            Err(LockError::Taken { .. }) => thread::sleep(LOCK_PAUSE),
+        }
+    }
 }
 
 fn taken(address: IpAddr, holder: Option<u32>) -> Failure {
@@ -321,7 +335,7 @@ impl Plan {
                     continue;
                 }
                 core.push(Check {
-                    name: probe.to_string().into(),
+                    name: probe.name_for(vip.address).into(),
                     vip: VipId(position as u32),
                     interval: timing.interval,
                     timeout: timing.timeout,

@@ -274,8 +274,16 @@ fn each_check_is_made_for_each_vip_it_concerns_and_at_home_while_we_stand_in() {
     let probers = checks::probers(&options.checks).expect("probers");
     let (prepared, core) = plan.checks(&options, probers);
     let about: Vec<_> = core.iter().map(|check| (check.name.to_string(), check.vip.0)).collect();
-    let tcp = || "tcp:{vip}:22".to_string();
-    assert_eq!(about, [("http://10.0.0.10/".to_string(), 1), (tcp(), 0), (tcp(), 1), (tcp(), 2)]);
+    let tcp = |vip: &str| format!("tcp:{vip}:22");
+    assert_eq!(
+        about,
+        [
+            ("http://10.0.0.10/".to_string(), 1),
+            (tcp("10.0.0.9"), 0),
+            (tcp("10.0.0.10"), 1),
+            (tcp("[2001:db8::9]"), 2)
+        ]
+    );
     let at_vip = prepared[0].target(CheckTarget::Vip);
     assert_eq!((at_vip.connect, at_vip.vip), (ip("10.0.0.10"), ip("10.0.0.10")));
     let at_home = prepared[0].target(CheckTarget::Home(ip("10.0.0.2")));
