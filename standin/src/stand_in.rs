@@ -22,9 +22,10 @@ use crate::slow::{self, SlowLoop};
 /// Why it cannot start; nothing has been changed on the host then. Or the kernel's failure that
 /// ended it.
 pub fn run(options: &ForOptions) -> Result<()> {
+    // A slow resolver can be interrupted: nothing has been changed yet.
+    let mut prepared = host::prepare(options)?;
     // Before any thread is started, so that all of them leave the signals to the fast loop.
     let signals = fast::block_signals()?;
-    let mut prepared = host::prepare(options)?;
     let wakeup = Arc::new(Wakeup::new().map_err(|error| os(&error))?);
     let (to_slow, from_fast) = tokio::sync::mpsc::channel(TO_SLOW);
     let (to_fast, from_slow) = sync_channel(TO_FAST);
