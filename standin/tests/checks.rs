@@ -131,6 +131,14 @@ fn what_is_not_http_is_a_failure() {
 }
 
 #[test]
+fn an_endless_head_is_not_read_to_its_end() {
+    let reply = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+    let server = Http::serving(reply.into_bytes());
+    let why = why(check(&format!("http://{{vip}}:{}/", server.port), LONG));
+    assert!(why.contains("head is too large"), "{why}");
+}
+
+#[test]
 fn a_refused_connection_is_said_so() {
     let port = servers::closed_port();
     assert_eq!(why(check(&format!("http://{{vip}}:{port}/"), LONG)), "connection refused");

@@ -19,6 +19,9 @@ use super::{HttpProbe, Phase, Target, connect, tls};
 /// No page is read beyond this: a check must not be a way to exhaust memory or time.
 pub const BODY_LIMIT: usize = 1 << 20;
 
+/// A head longer than this, in bytes, is no answer to us.
+const HEAD_LIMIT: usize = 64 << 10;
+
 /// Runs the check once.
 pub async fn run(
     probe: &HttpProbe,
@@ -69,8 +72,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     phase.set("waiting for the answer");
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(HEAD_LIMIT);
     let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| http_error(&error))?;
+        builder.handshake(TokioIo::new(stream)).await.map_err(|error| http_error(&error))?;
     let conversation = async {
         let response = sender.send_request(request).await.map_err(|error| http_error(&error))?;
         judge(probe, response, start, phase).await
