@@ -3,7 +3,7 @@
 //! A snapshot: read once, judged often. Everything that `standin for` and `standin announce`
 //! refuse because of this host is refused here.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use standin_core::config::ADDRESS_LIFETIME;
 use standin_sys::netlink::{Address, Link, RouteKind};
@@ -163,10 +163,10 @@ impl<'a> Ground<'a> {
                  ip address del {address}/{prefix} dev {on}"
             )));
         }
-        if let IpAddr::V4(v4) = address {
-            self.judge_subnet_ends(flag, v4)?;
+        match address {
+            IpAddr::V4(v4) => self.judge_subnet_ends(flag, v4),
+            IpAddr::V6(v6) => self.judge_anycast(flag, v6),
         }
-        Ok(())
     }
 
     /// RFC 3021 has no such addresses in a /31, nor has a /32.
@@ -187,6 +187,23 @@ impl<'a> Ground<'a> {
                 self.name_of(found.ifindex)
             ))
             .expected("an address that one host can have"));
+        }
+        Ok(())
+    }
+
+    /// RFC 4291, section 2.6.1: an address whose interface part is zero is every router's.
+    fn judge_anycast(&self, flag: &str, address: Ipv6Addr) -> Result<()> {
+        for found in self.addresses.iter().filter(|found| found.prefix < 127) {
+            let IpAddr::V6(ip) = found.ip else { continue };
+            let mask = u128::MAX.checked_shl(128 - u32::from(found.prefix)).unwrap_or(0);
+            if u128::from(address) == u128::from(ip) & mask {
+                return Err(Failure::config(format!(
+                    "{flag} {address} is the routers' anycast address of {address}/{} on {}",
+                    found.prefix,
+                    self.name_of(found.ifindex)
+                ))
+                .expected("an address that one host can have"));
+            }
         }
         Ok(())
     }

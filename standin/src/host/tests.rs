@@ -205,6 +205,7 @@ fn what_this_host_makes_impossible_is_refused() {
         ("10.0.0.0", None, "10.0.0.2", Code::Config, "network address of 10.0.0.0/24"),
         ("10.0.0.255", None, "10.0.0.2", Code::Config, "broadcast address of 10.0.0.0/24"),
         ("192.0.2.127", Some("eth0"), "10.0.0.2", Code::Config, "address of 192.0.2.0/25"),
+        ("2001:db8::", None, "10.0.0.2", Code::Config, "anycast address of 2001:db8::/64"),
         ("10.0.0.9", None, "10.0.0.1", Code::Config, "is this host itself"),
         ("10.0.0.9", None, "fe80::2", Code::Config, "link-local"),
     ] {
