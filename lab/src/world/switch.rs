@@ -1,0 +1,112 @@
+//! The switch: bridges, their ports, and what can go wrong on the wires.
+//!
+//! Owns the namespace that all bridges are in, the ports, loss and partitions (nftables rules of
+//! the bridge family). A port has its host's name; the second wire of a host has `-2` behind it.
+
+use std::cell::RefCell;
+use std::os::fd::AsFd;
+
+use anyhow::Result;
+use standin_sys::netlink::RouteSocket;
+use standin_sys::netns::NetNamespace;
+
+use super::host::nft;
+
+/// All segments of a world.
+pub struct Switch {
+    namespace: NetNamespace,
+    route: RefCell<RouteSocket>,
+    faults: RefCell<Vec<Fault>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fault {
+    /// So many percent of the frames in each direction.
+    Loss { port: String, percent: u32 },
+    /// Nothing passes between two ports.
+    Partition { one: String, other: String },
+}
+
+impl Fault {
+    fn rules(&self) -> String {
+        match self {
+            Self::Loss { port, percent } => format!(
+                "iifname \"{port}\" numgen random mod 100 < {percent} drop;\n\
+                 oifname \"{port}\" numgen random mod 100 < {percent} drop;\n"
+            ),
+            Self::Partition { one, other } => format!(
+                "iifname \"{one}\" oifname \"{other}\" drop;\n\
+                 iifname \"{other}\" oifname \"{one}\" drop;\n"
+            ),
+        }
+    }
+}
+
+impl Switch {
+    pub fn new() -> Result<Self> {
+        let namespace = NetNamespace::create()?;
+        let route = RefCell::new(namespace.run(RouteSocket::open)??);
+        Ok(Self { namespace, route, faults: RefCell::default() })
+    }
+
+    pub fn namespace(&self) -> &NetNamespace {
+        &self.namespace
+    }
+
+    /// A new segment; gives the bridge's number.
+    pub fn add_segment(&self, name: &str) -> Result<u32> {
+        let mut route = self.route.borrow_mut();
+        let bridge = route.create_bridge(name, false)?;
+        route.set_link_up(bridge, true)?;
+        Ok(bridge)
+    }
+
+    /// The number of a segment.
+    pub fn segment(&self, name: &str) -> Result<u32> {
+        Ok(self.route.borrow_mut().link_by_name(name)?.index)
+    }
+
+    /// Lays a wire from a segment to interface `nic` in another namespace, which is down there.
+    pub fn add_port(
+        &self,
+        segment: u32,
+        port: &str,
+        nic: &str,
+        namespace: &NetNamespace,
+    ) -> Result<u32> {
+        let mut route = self.route.borrow_mut();
+        let index = route.create_veth(port, nic, Some(namespace.as_fd()))?;
+        route.set_link_master(index, Some(segment))?;
+        route.set_link_up(index, true)?;
+        Ok(index)
+    }
+
+    /// Cuts a wire, or mends it: both ends see the carrier go or come.
+    pub fn set_port_up(&self, port: u32, up: bool) -> Result<()> {
+        Ok(self.route.borrow_mut().set_link_up(port, up)?)
+    }
+
+    /// So many percent of the frames are lost at a port, each way by its own chance.
+    pub fn lose(&self, port: &str, percent: u32) -> Result<()> {
+        self.set(Fault::Loss { port: port.to_owned(), percent }, true)
+    }
+
+    /// Nothing passes between two ports any more, or everything does again.
+    pub fn partition(&self, one: &str, other: &str, parted: bool) -> Result<()> {
+        self.set(Fault::Partition { one: one.to_owned(), other: other.to_owned() }, parted)
+    }
+
+    fn set(&self, fault: Fault, present: bool) -> Result<()> {
+        let mut faults = self.faults.borrow_mut();
+        faults.retain(|known| *known != fault);
+        if present {
+            faults.push(fault);
+        }
+        let rules: String = faults.iter().map(Fault::rules).collect();
+        let text = format!(
+            "table bridge faults {{}}\ndelete table bridge faults\n\
+             table bridge faults {{ chain forward {{ type filter hook forward priority 0;\n{rules}}}\n}}\n"
+        );
+        nft(&self.namespace, &text)
+    }
+}
