@@ -254,6 +254,11 @@ impl Peer {
         self.rounds.clear();
     }
 
+    /// Whether the way is known to be cut.
+    pub fn is_paused(&self) -> bool {
+        self.next_round.is_none()
+    }
+
     /// The way is open again (or for the first time): silence is measured from here.
     pub fn resume(&mut self, now: Instant) {
         self.patience = (self.timing.dead_after * 3).max(UNPROVEN_LINK);

@@ -90,7 +90,7 @@ impl Node {
             let link = name;
             let report = if is_up { Report::LinkUp { link } } else { Report::LinkDown { link } };
             self.actions.push_back(Action::Report(report));
-            self.judge_reachability(was_up);
+            self.judge_reachability(is_up);
         }
         for vip in self.vip_ids() {
             if self.vips[vip.index()].link() != id {
@@ -105,15 +105,19 @@ impl Node {
         self.undecided = true;
     }
 
-    /// Pauses the watch over hosts that cannot be reached because of us, and resumes it.
-    fn judge_reachability(&mut self, was_up: bool) {
+    /// Pauses the watch over hosts that cannot be reached because of us, and resumes it. A host
+    /// that was within reach all the while is judged as before, whatever another link does; one
+    /// behind a router may be reached through any link, so it is given time again.
+    fn judge_reachability(&mut self, came_up: bool) {
         for id in self.peer_ids() {
             let reachable = self.is_reachable(id);
+            let mut addresses = self.config.peers[id.index()].addresses.iter();
+            let routed = addresses.any(|address| address.link.is_none());
             let now = self.now;
             let peer = &mut self.peers[id.index()].peer;
             if !reachable {
                 peer.pause();
-            } else if !was_up {
+            } else if peer.is_paused() || (came_up && routed) {
                 peer.resume(now);
             }
             self.anticipate(id);
@@ -147,8 +151,11 @@ impl Node {
             return;
         }
         for peer in self.peer_ids() {
-            self.peers[peer.index()].peer.handle_link_proven(self.now);
-            self.schedule_peer(peer);
+            let mut addresses = self.config.peers[peer.index()].addresses.iter();
+            if addresses.any(|address| address.link.is_none_or(|link| link == id)) {
+                self.peers[peer.index()].peer.handle_link_proven(self.now);
+                self.schedule_peer(peer);
+            }
         }
     }
 

@@ -158,6 +158,10 @@ impl Node {
             Input::Frame { link, bytes } => self.handle_frame(link, bytes),
             Input::Echo { from, bytes } => self.handle_echo(from, bytes),
             Input::ProbeNotSent { peer, why } => self.handle_probe_not_sent(peer, why),
+            Input::AddressAdded { vip, .. }
+            | Input::AddressRemoved { vip, .. }
+            | Input::AddressLost { vip }
+                if vip.index() >= self.vips.len() => {}
             Input::AddressAdded { vip, result } => {
                 self.with_vip(vip, |vip, around| vip.handle_added(around, result));
                 self.aim_checks(vip);

@@ -22,14 +22,17 @@ impl Vip {
     pub(super) fn handle_held_timeout(&mut self, around: &mut Surroundings<'_>) {
         let now = around.now;
         let State::Held(held) = &mut self.state else { return };
-        if now.since(held.renewed_at) >= ADDRESS_LIFETIME && around.link.up {
+        let late = now.since(held.renewed_at);
+        if late >= ADDRESS_LIFETIME {
             // The kernel has removed it by now, and somebody else may have it.
-            let late = now.since(held.renewed_at);
-            around.report(Report::Lapsed { vip: self.address, late });
-            self.become_state(now, State::Away);
-            around.actions.push_back(Action::RemoveAddress { vip: self.id });
-            self.ask(around);
-            return;
+            held.missing = true;
+            if around.link.up {
+                around.report(Report::Lapsed { vip: self.address, late });
+                self.become_state(now, State::Away);
+                around.actions.push_back(Action::RemoveAddress { vip: self.id });
+                self.ask(around);
+                return;
+            }
         }
         if let Some(ask) = &mut held.ask
             && ask.take_due(now, around.ask_window)
@@ -108,6 +111,7 @@ impl Vip {
     /// The first announcement of a schedule that was just started.
     pub(super) fn announce(&mut self, around: &mut Surroundings<'_>) {
         if let State::Held(held) = &mut self.state
+            && held.may_announce()
             && held.announcer.take_due(around.now)
         {
             self.announce_now(around);

@@ -25,7 +25,6 @@ pub(super) const SLOWLY_CONTENDED: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(super) struct Announcer {
     started: Instant,
-    done: usize,
     next: Instant,
     slowly: Duration,
 }
@@ -33,7 +32,7 @@ pub(super) struct Announcer {
 impl Announcer {
     /// A series that starts at `now`, and goes on every `slowly`.
     pub(super) fn new(now: Instant, slowly: Duration) -> Self {
-        Self { started: now, done: 0, next: now, slowly }
+        Self { started: now, next: now, slowly }
     }
 
     pub(super) fn restart(&mut self, now: Instant) {
@@ -54,11 +53,9 @@ impl Announcer {
         if now < self.next {
             return false;
         }
-        self.done += 1;
-        self.next = match SERIES.get(self.done) {
-            Some(offset) => (self.started + *offset).max(now),
-            None => now + self.slowly,
-        };
+        // What was missed meanwhile (this process did not run) is made up for by this one.
+        let mut offsets = SERIES.iter().map(|offset| self.started + *offset);
+        self.next = offsets.find(|at| *at > now).unwrap_or(now + self.slowly);
         true
     }
 }
@@ -82,5 +79,9 @@ mod tests {
         assert_eq!(said, [0, 200, 1100, 2200, 5000, 65_000, 125_000, 185_000]);
         announcer.restart(start + Duration::from_mins(5));
         assert!(announcer.take_due(start + Duration::from_mins(5)));
+        // Two were missed: one makes up for both, and the series goes on.
+        let late = start + Duration::from_mins(5) + Duration::from_millis(1500);
+        assert!(announcer.take_due(late));
+        assert_eq!(announcer.next().since(late).as_millis(), 700);
     }
 }

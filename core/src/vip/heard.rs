@@ -178,7 +178,9 @@ impl Vip {
         let State::Held(held) = &mut self.state else { return };
         let recently = held.defended_at.is_some_and(|at| now.since(at) < DEFEND_INTERVAL);
         let news = held.contested.as_ref().is_none_or(|contested| contested.by != by);
-        let defend = news && !recently;
+        // While it is not certain that the kernel has it, there is nothing to defend.
+        let certain = !held.missing && held.ask.is_none();
+        let defend = news && !recently && certain;
         let again = held.contested.is_none() && held.defended_at.is_some();
         if again {
             held.contested_for = (held.contested_for * 2).min(CONTESTED_MOST);

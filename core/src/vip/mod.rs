@@ -138,12 +138,11 @@ impl Vip {
         } else {
             State::Away
         };
-        let adopted = settings.adopted && settings.home != Home::Here;
-        let wanted = adopted.then_some(Wanted {
-            cause: Some(Cause::Adopted),
-            reason: Reason::NotYetKnown,
-            since: now,
-        });
+        let (cause, reason) = match settings.home {
+            Home::Here => (None, Reason::Own),
+            Home::Peer(_) => (Some(Cause::Adopted), Reason::NotYetKnown),
+        };
+        let wanted = settings.adopted.then_some(Wanted { cause, reason, since: now });
         Self {
             id,
             address: settings.address,
@@ -296,7 +295,7 @@ impl Vip {
     /// It may be wanted soon (its home is suspected), or no longer: the question is asked ahead, so
     /// that the claim need not wait for it.
     pub fn anticipate(&mut self, around: &mut Surroundings<'_>, soon: bool) {
-        if self.anticipated == soon {
+        if self.anticipated == soon || self.stopping {
             return;
         }
         self.anticipated = soon;
@@ -445,7 +444,9 @@ impl Vip {
             self.become_state(around.now, State::Away);
         } else if self.wanted.is_some() {
             self.become_state(around.now, State::Away);
-            self.ask(around);
+            if around.link.up {
+                self.ask(around);
+            }
         } else {
             let ask = Ask::after_first(around.now, around.ask_window);
             // One that claims its address announces it as well.
