@@ -373,3 +373,34 @@ fn a_stall_amid_the_series_makes_up_for_it_once() {
         assert_eq!(announcements(&stage, stage.pinky).len() - before, 1);
     });
 }
+
+#[test]
+fn a_claim_heard_while_the_address_was_uncertain_is_answered_when_it_is_certain() {
+    in_both_families(|v6| {
+        // Found by a seed: a host that was asleep wakes up to a queue of old claims.
+        let mut stage = Stage::with_owner(v6, |plan| plan);
+        stage.world.run(ms(20_000));
+        let frame = gratuitous(stage.vip, stage.world.mac(stage.pinky));
+        stage.world.hosts[stage.brain].kernel.lose_acks = 1;
+        stage.world.strip(stage.brain, stage.vip);
+        stage.world.say(stage.pinky, &frame);
+        stage.world.run(ms(1000));
+        let brain = stage.world.mac(stage.brain);
+        assert_eq!(stage.world.neighbour(stage.router, stage.vip), Some(brain));
+        assert_eq!(stage.world.holders(stage.vip), [stage.brain]);
+    });
+}
+
+#[test]
+fn stripped_before_the_acknowledgement_it_is_added_again_before_it_is_announced() {
+    in_both_families(|v6| {
+        let mut stage = Stage::bare(v6, |plan| plan);
+        stage.world.power(stage.brain, false);
+        let (vip, pinky) = (stage.vip, stage.pinky);
+        stage.world.run_until(ms(250), "an addition", |world| world.holders(vip) == [pinky]);
+        stage.world.strip(pinky, vip);
+        stage.world.run(ms(1));
+        assert_eq!(stage.world.holders(vip), [pinky]);
+        assert_eq!(stage.world.said_at(pinky, "claimed").len(), 1);
+    });
+}

@@ -5,6 +5,7 @@
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::time::Duration;
 
 use super::announcer::{self};
 use super::state::{Answered, Ask, Held, State};
@@ -27,10 +28,7 @@ impl Vip {
             // The kernel has removed it by now, and somebody else may have it.
             held.missing = true;
             if around.link.up {
-                around.report(Report::Lapsed { vip: self.address, late });
-                self.become_state(now, State::Away);
-                around.actions.push_back(Action::RemoveAddress { vip: self.id });
-                self.ask(around);
+                self.lapse(around, late);
                 return;
             }
         }
@@ -51,6 +49,14 @@ impl Vip {
         if announce {
             self.announce_now(around);
         }
+    }
+
+    /// It was not renewed for so long that the kernel has removed it, or will any moment.
+    pub(super) fn lapse(&mut self, around: &mut Surroundings<'_>, late: Duration) {
+        around.report(Report::Lapsed { vip: self.address, late });
+        self.become_state(around.now, State::Away);
+        around.actions.push_back(Action::RemoveAddress { vip: self.id });
+        self.ask(around);
     }
 
     /// Starts the question.
@@ -74,17 +80,25 @@ impl Vip {
         self.send_add(around);
     }
 
-    pub(super) fn send_add(&self, around: &mut Surroundings<'_>) {
+    pub(super) fn send_add(&mut self, around: &mut Surroundings<'_>) {
+        if let State::Held(held) = &mut self.state {
+            held.asked_at.get_or_insert(around.now);
+        }
         around.actions.push_back(Action::AddAddress { vip: self.id, lifetime: ADDRESS_LIFETIME });
     }
 
-    pub(super) fn hold(&mut self, around: &mut Surroundings<'_>, wanted: Wanted) {
+    pub(super) fn hold(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        asked_at: Instant,
+        wanted: Wanted,
+    ) {
         let now = around.now;
         let slowly = match wanted.cause {
             Some(Cause::ServiceDown) => announcer::SLOWLY_CONTENDED,
             Some(Cause::HomeDead | Cause::Adopted) | None => announcer::SLOWLY,
         };
-        self.become_state(now, State::Held(Held::new(now, slowly)));
+        self.become_state(now, State::Held(Held::new(asked_at, now, slowly)));
         self.announce(around);
         let (vip, home) = (self.address, around.home.clone());
         around.report(Report::Claimed {

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use super::act::send_all;
 use super::state::{Answered, Contested, State};
-use super::{CONTESTED_MOST, DEFEND_INTERVAL, Meaning, Surroundings, Vip};
+use super::{CONTESTED_MOST, Meaning, Surroundings, Vip};
 use crate::config::{Failback, Home, OnAnswer};
 use crate::decide::{Cause, Reason};
 use crate::io::Action;
@@ -173,10 +173,24 @@ impl Vip {
         Meaning::None
     }
 
+    /// The address is certain again: what was claimed meanwhile is answered now, once.
+    pub(super) fn defend_late(&mut self, around: &mut Surroundings<'_>) {
+        let now = around.now;
+        let State::Held(held) = &mut self.state else { return };
+        let Some(Contested { by, .. }) = held.contested else { return };
+        if held.ask.is_some() || held.defended_recently(now) {
+            return;
+        }
+        held.defended_at = Some(now);
+        let (vip, ours) = (self.address, around.link.mac);
+        around.report(Report::Conflict { vip, ours, theirs: by, defended: true });
+        self.announce_now(around);
+    }
+
     fn handle_conflict(&mut self, around: &mut Surroundings<'_>, by: Mac) {
         let now = around.now;
         let State::Held(held) = &mut self.state else { return };
-        let recently = held.defended_at.is_some_and(|at| now.since(at) < DEFEND_INTERVAL);
+        let recently = held.defended_recently(now);
         let news = held.contested.as_ref().is_none_or(|contested| contested.by != by);
         // While it is not certain that the kernel has it, there is nothing to defend.
         let certain = !held.missing && held.ask.is_none();

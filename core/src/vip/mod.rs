@@ -27,7 +27,9 @@ use alloc::sync::Arc;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use crate::config::{Failback, Home, LinkId, LinkState, OnAnswer, Vip as Settings, VipId};
+use crate::config::{
+    ADDRESS_LIFETIME, Failback, Home, LinkId, LinkState, OnAnswer, Vip as Settings, VipId,
+};
 use crate::decide::{Cause, Reason};
 use crate::io::Action;
 use crate::report::Report;
@@ -361,9 +363,11 @@ impl Vip {
                 }
             }
             State::Adding { sent_at, .. } => {
-                if now >= *sent_at + ACK_TIMEOUT {
+                let late = now.since(*sent_at);
+                if late >= ACK_TIMEOUT {
                     *sent_at = now;
                     match self.wanted {
+                        Some(_) if late >= ADDRESS_LIFETIME => self.lapse(around, late),
                         Some(_) => self.send_add(around),
                         None => self.remove(around, self.last_reason),
                     }
@@ -385,8 +389,11 @@ impl Vip {
         let now = around.now;
         let vip = self.address;
         match (&mut self.state, result) {
-            (State::Adding { .. }, Ok(())) => match self.wanted {
-                Some(wanted) => self.hold(around, wanted),
+            (State::Adding { sent_at, .. }, Ok(())) => match self.wanted {
+                Some(wanted) => {
+                    let asked_at = *sent_at;
+                    self.hold(around, asked_at, wanted);
+                }
                 None => self.remove(around, self.last_reason),
             },
             (State::Adding { refused, .. }, Err(why)) => {
@@ -399,14 +406,16 @@ impl Vip {
                 }
             }
             (State::Held(held), Ok(())) => {
-                held.renewed_at = now;
+                held.renewed_at = held.asked_at.take().unwrap_or(held.renewed_at);
                 held.refused = false;
                 if core::mem::take(&mut held.missing) {
                     held.announcer.restart(now);
                     self.announce(around);
+                    self.defend_late(around);
                 }
             }
             (State::Held(held), Err(why)) => {
+                held.asked_at = None;
                 if !core::mem::replace(&mut held.refused, true) {
                     around.report(Report::AddFailed { vip, why });
                 }
@@ -458,6 +467,14 @@ impl Vip {
     /// The kernel no longer has it, by somebody else's hand.
     pub fn handle_lost(&mut self, around: &mut Surroundings<'_>) {
         let now = around.now;
+        if let State::Adding { sent_at, .. } = &mut self.state
+            && self.wanted.is_some()
+        {
+            // Between the addition and its acknowledgement, which will come all the same.
+            *sent_at = now;
+            self.send_add(around);
+            return;
+        }
         let State::Held(held) = &mut self.state else {
             return;
         };

@@ -5,7 +5,7 @@
 use core::time::Duration;
 
 use super::announcer::Announcer;
-use super::{ASK_PROBES, CONTESTED_FIRST};
+use super::{ASK_PROBES, CONTESTED_FIRST, DEFEND_INTERVAL};
 use crate::config::RENEW_INTERVAL;
 use crate::decide::Reason;
 use crate::time::Instant;
@@ -20,7 +20,10 @@ pub(super) struct Ask {
 
 #[derive(Clone, Debug)]
 pub(super) struct Held {
+    /// When the last renewal that was acknowledged was asked for: the kernel counts from then.
     pub(super) renewed_at: Instant,
+    /// The first request that was not acknowledged yet.
+    pub(super) asked_at: Option<Instant>,
     pub(super) renew_at: Instant,
     pub(super) announcer: Announcer,
     /// The address has to be confirmed anew before anything is announced.
@@ -61,9 +64,11 @@ pub(super) enum State {
 }
 
 impl Held {
-    pub(super) fn new(now: Instant, slowly: Duration) -> Self {
+    /// The kernel's acknowledgement has come `now`, of a request of `asked_at`.
+    pub(super) fn new(asked_at: Instant, now: Instant, slowly: Duration) -> Self {
         Self {
-            renewed_at: now,
+            renewed_at: asked_at,
+            asked_at: None,
             renew_at: now + RENEW_INTERVAL,
             announcer: Announcer::new(now, slowly),
             missing: false,
@@ -79,6 +84,10 @@ impl Held {
 
     pub(super) fn may_announce(&self) -> bool {
         !self.missing && self.ask.is_none() && self.contested.is_none()
+    }
+
+    pub(super) fn defended_recently(&self, now: Instant) -> bool {
+        self.defended_at.is_some_and(|at| now.since(at) < DEFEND_INTERVAL)
     }
 
     pub(super) fn timeout(&self) -> Instant {
