@@ -20,6 +20,8 @@ const ATTRIBUTE_TYPE_MASK: u16 = 0x3fff;
 const ATTRIBUTE_NESTED: u16 = 0x8000;
 /// `NLMSGERR_ATTR_MSG`: the text of an extended acknowledgement.
 const ERROR_TEXT: u16 = 1;
+/// `NLMSGERR_ATTR_OFFS`: where in the request the offending attribute is.
+const ERROR_OFFSET: u16 = 2;
 
 fn aligned(length: usize) -> usize {
     length.saturating_add(3) & !3
@@ -74,6 +76,16 @@ impl Payload<'_> {
     /// Appends a number in the machine's byte order.
     pub fn attribute_u32(&mut self, kind: u16, value: u32) -> &mut Self {
         self.attribute(kind, &value.to_ne_bytes())
+    }
+
+    /// Appends a number in network byte order, as `nf_tables` wants it.
+    pub fn attribute_be32(&mut self, kind: u16, value: u32) -> &mut Self {
+        self.attribute(kind, &value.to_be_bytes())
+    }
+
+    /// Appends a number of eight bytes in network byte order.
+    pub fn attribute_be64(&mut self, kind: u16, value: u64) -> &mut Self {
+        self.attribute(kind, &value.to_be_bytes())
     }
 
     /// Appends a text with its final zero byte.
@@ -155,9 +167,22 @@ impl Message<'_> {
         }
     }
 
-    /// The kernel's sentence in an extended acknowledgement. An error repeats the request's
-    /// header, and its payload too unless the message is capped; the attributes follow.
+    /// The kernel's sentence in an extended acknowledgement.
     fn error_text(&self, repeats_request: bool) -> Option<String> {
+        self.error_attribute(ERROR_TEXT, repeats_request).map(read_text)
+    }
+
+    /// Which attribute of the request the kernel refused, as its offset in the request.
+    pub fn error_offset(&self) -> Option<usize> {
+        if i32::from(self.kind) != libc::NLMSG_ERROR {
+            return None;
+        }
+        read_u32(self.error_attribute(ERROR_OFFSET, true)?, 0).map(|offset| offset as usize)
+    }
+
+    /// An attribute of an extended acknowledgement. An error repeats the request's header, and
+    /// its payload too unless the message is capped; the attributes follow.
+    fn error_attribute(&self, kind: u16, repeats_request: bool) -> Option<&[u8]> {
         if i32::from(self.flags) & libc::NLM_F_ACK_TLVS == 0 {
             return None;
         }
@@ -168,8 +193,8 @@ impl Message<'_> {
         } else {
             aligned(read_u32(self.payload, 4)? as usize).checked_add(4)?
         };
-        let (_, text) = attributes(self.payload.get(start..)?).find(|&(k, _)| k == ERROR_TEXT)?;
-        Some(read_text(text))
+        let (_, value) = attributes(self.payload.get(start..)?).find(|&(k, _)| k == kind)?;
+        Some(value)
     }
 }
 

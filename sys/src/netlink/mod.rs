@@ -1,14 +1,17 @@
-//! Netlink, written here: links, addresses, routes and neighbours of one network namespace.
+//! Netlink, written here: links, addresses, routes, neighbours and packet filters of one network
+//! namespace.
 //!
 //! [`RouteSocket`] asks and waits for the answer; [`RouteQueue`] sends address changes in batches
-//! and never waits; [`Monitor`] tells what others change. A socket belongs for ever to the
-//! network namespace of the thread that opened it, wherever it is used later.
+//! and never waits; [`Monitor`] tells what others change; [`nftables`] lets the kernel keep a
+//! lease. A socket belongs for ever to the network namespace of the thread that opened it,
+//! wherever it is used later.
 
 pub mod address;
 pub mod link;
 pub mod message;
 pub mod monitor;
 pub mod neighbour;
+pub mod nftables;
 pub mod queue;
 pub mod route;
 pub mod socket;

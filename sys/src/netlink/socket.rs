@@ -61,10 +61,16 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Opens a netlink socket with extended acknowledgements, joined to the groups of a bit mask.
+/// Opens a `NETLINK_ROUTE` socket with extended acknowledgements, joined to the groups of a bit
+/// mask.
 pub(crate) fn open_socket(groups: u32, nonblocking: bool) -> io::Result<OwnedFd> {
+    open_protocol(libc::NETLINK_ROUTE, groups, nonblocking)
+}
+
+/// The same for any `NETLINK_*`.
+pub(crate) fn open_protocol(protocol: i32, groups: u32, nonblocking: bool) -> io::Result<OwnedFd> {
     let flags = if nonblocking { libc::SOCK_NONBLOCK } else { 0 };
-    let fd = raw::socket(libc::AF_NETLINK, libc::SOCK_RAW | flags, libc::NETLINK_ROUTE)?;
+    let fd = raw::socket(libc::AF_NETLINK, libc::SOCK_RAW | flags, protocol)?;
     // Comfort: an older kernel without these is as correct, only less talkative.
     for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK, libc::NETLINK_GET_STRICT_CHK] {
         let _ = raw::set_option(fd.as_fd(), libc::SOL_NETLINK, option, &1i32);

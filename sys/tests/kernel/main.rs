@@ -8,6 +8,7 @@
 
 mod addresses;
 mod daemon;
+mod guard;
 mod links;
 mod namespaces;
 mod packets;
@@ -25,6 +26,8 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some(namespaces::FORBIDDEN) => return namespaces::forbidden_child(),
         Some(namespaces::ALL) => return namespaces::all_namespaces_child(),
+        Some(guard::HOLDER) => return guard::holder_child(),
+        Some(guard::POWERLESS) => return guard::powerless_child(),
         _ => {}
     }
     let wanted: Vec<String> =
@@ -34,8 +37,14 @@ fn main() -> ExitCode {
         println!("0 passed, 1 failed");
         return ExitCode::FAILURE;
     }
-    let rooms: [&[Case]; 5] =
-        [namespaces::CASES, links::CASES, addresses::CASES, packets::CASES, daemon::CASES];
+    let rooms: [&[Case]; 6] = [
+        namespaces::CASES,
+        links::CASES,
+        addresses::CASES,
+        packets::CASES,
+        daemon::CASES,
+        guard::CASES,
+    ];
     let (mut passed, mut failed) = (0, 0);
     for &(name, case) in rooms.into_iter().flatten() {
         if !wanted.is_empty() && !wanted.iter().any(|part| name.contains(part)) {

@@ -1,0 +1,22 @@
+//! `nf_tables` over netlink: tables, sets, chains and rules of our own, without the `nft` program.
+//!
+//! [`Transaction`] collects changes, [`NetfilterSocket`] has the kernel make all of them or none,
+//! and [`Guard`] builds on both the tables in which the kernel itself ends a lease.
+//!
+//! ```text
+//! batch      | begin | message … | end |            one send, one commit
+//! message    | netlink header | family u8 | version u8 | resource u16 | attributes … |
+//! ```
+//!
+//! Unlike the rest of netlink, numbers inside attributes are in network byte order.
+
+pub mod guard;
+pub mod rule;
+mod scheme;
+pub mod socket;
+pub mod transaction;
+
+pub use guard::{Guard, Held, Leftover, Support, Ticket};
+pub use rule::{Base, Comparison, Expression, MetaKey, Verdict};
+pub use socket::{Element, NetfilterSocket};
+pub use transaction::{Chain, Family, Hook, Key, KeyType, Set, Table, Transaction};

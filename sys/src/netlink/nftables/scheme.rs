@@ -1,0 +1,135 @@
+//! What is in a guard's tables: the sets, the chains and the rules, nothing else.
+//!
+//! Owns their names, hooks and offsets. Knows no VIP.
+
+use std::net::IpAddr;
+
+use super::rule::{Base, Comparison, Expression, MetaKey, Verdict};
+use super::transaction::{Chain, Family, Hook, KeyType, Set, Table, Transaction};
+
+pub(super) const FAMILIES: [Family; 3] = [Family::Arp, Family::Ip, Family::Ip6];
+
+/// VIPs that may be answered for only while held.
+pub(super) const MANAGED: &str = "managed";
+/// VIPs under a lease, each with a timeout.
+pub(super) const HELD: &str = "held";
+/// VIPs that no neighbour shall learn from us.
+pub(super) const QUIET: &str = "quiet";
+/// Proof that a renewal comes in time; in every family, though one is enough.
+pub(super) const TICKET: &str = "ticket";
+
+const INPUT: &str = "input";
+const OUTPUT: &str = "output";
+/// Before connection tracking (-200), address translation and everybody's filters (0).
+const PRIORITY: i32 = -300;
+
+/// RFC 826: the sender's protocol address behind 8 bytes and a MAC address of 6.
+const ARP_SENDER: Expression = Expression::Load { base: Base::Network, offset: 14, length: 4 };
+const IPV4_SOURCE: Expression = Expression::Load { base: Base::Network, offset: 12, length: 4 };
+const IPV4_DESTINATION: Expression =
+    Expression::Load { base: Base::Network, offset: 16, length: 4 };
+const IPV6_SOURCE: Expression = Expression::Load { base: Base::Network, offset: 8, length: 16 };
+const IPV6_DESTINATION: Expression =
+    Expression::Load { base: Base::Network, offset: 24, length: 16 };
+const ICMPV6_TYPE: Expression = Expression::Load { base: Base::Transport, offset: 0, length: 1 };
+/// RFC 4861, 4.4: behind type, code, checksum and the flags.
+const ADVERTISED_TARGET: Expression =
+    Expression::Load { base: Base::Transport, offset: 8, length: 16 };
+
+const ICMPV6: u8 = 58;
+const NEIGHBOUR_SOLICITATION: u8 = 135;
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+
+/// In which families' tables an address is.
+pub(super) fn families_of(ip: IpAddr) -> &'static [Family] {
+    match ip {
+        IpAddr::V4(_) => &[Family::Arp, Family::Ip],
+        IpAddr::V6(_) => &[Family::Ip6],
+    }
+}
+
+/// Creates a table and all in it, or makes one that is there the same: rules are written anew,
+/// elements stay.
+pub(super) fn create(transaction: &mut Transaction, table: Table<'_>, flags: u32) {
+    transaction.create_table(table, flags);
+    let key = match table.family {
+        Family::Arp | Family::Ip => KeyType::Ipv4,
+        Family::Ip6 => KeyType::Ipv6,
+    };
+    for (name, key, timeout) in [
+        (MANAGED, key, false),
+        (HELD, key, true),
+        (QUIET, key, false),
+        (TICKET, KeyType::Number, true),
+    ] {
+        transaction.create_set(table, Set { name, key, timeout });
+    }
+    for (name, hook, rules) in chains(table.family) {
+        transaction.create_chain(table, Chain { name, hook, priority: PRIORITY });
+        transaction.delete_rules(table, name);
+        for rule in rules {
+            transaction.append_rule(table, name, &rule);
+        }
+    }
+}
+
+type Rule = Vec<Expression>;
+
+fn chains(family: Family) -> Vec<(&'static str, Hook, Vec<Rule>)> {
+    match family {
+        Family::Arp => {
+            let output = vec![unheld(&[], &ARP_SENDER), quiet(&[], &ARP_SENDER)];
+            vec![(OUTPUT, Hook::Output, output)]
+        }
+        Family::Ip => vec![
+            (INPUT, Hook::Input, vec![unheld(&[], &IPV4_DESTINATION)]),
+            (OUTPUT, Hook::Output, vec![unheld(&[], &IPV4_SOURCE)]),
+        ],
+        Family::Ip6 => {
+            let advertisement = icmpv6(NEIGHBOUR_ADVERTISEMENT);
+            let output = vec![
+                unheld(&[], &IPV6_SOURCE),
+                unheld(&advertisement, &ADVERTISED_TARGET),
+                quiet(&advertisement, &ADVERTISED_TARGET),
+                quiet(&icmpv6(NEIGHBOUR_SOLICITATION), &IPV6_SOURCE),
+            ];
+            vec![
+                (INPUT, Hook::Input, vec![unheld(&[], &IPV6_DESTINATION)]),
+                (OUTPUT, Hook::Output, output),
+            ]
+        }
+    }
+}
+
+fn icmpv6(kind: u8) -> Rule {
+    vec![
+        Expression::Meta(MetaKey::TransportProtocol),
+        Expression::Compare(Comparison::Equal, vec![ICMPV6]),
+        ICMPV6_TYPE,
+        Expression::Compare(Comparison::Equal, vec![kind]),
+    ]
+}
+
+/// Drops what has an address that is managed and not held.
+fn unheld(condition: &[Expression], address: &Expression) -> Rule {
+    let mut rule = condition.to_vec();
+    rule.push(address.clone());
+    rule.push(Expression::Lookup { set: MANAGED.into(), inverse: false });
+    // A look-up keeps the register.
+    rule.push(Expression::Lookup { set: HELD.into(), inverse: true });
+    rule.extend(drop_counted());
+    rule
+}
+
+/// Drops what has an address that is quiet.
+fn quiet(condition: &[Expression], address: &Expression) -> Rule {
+    let mut rule = condition.to_vec();
+    rule.push(address.clone());
+    rule.push(Expression::Lookup { set: QUIET.into(), inverse: false });
+    rule.extend(drop_counted());
+    rule
+}
+
+fn drop_counted() -> [Expression; 2] {
+    [Expression::Counter, Expression::Verdict(Verdict::Drop)]
+}
