@@ -404,3 +404,20 @@ fn stripped_before_the_acknowledgement_it_is_added_again_before_it_is_announced(
         assert_eq!(stage.world.said_at(pinky, "claimed").len(), 1);
     });
 }
+
+#[test]
+fn stripped_during_a_stall_it_is_not_announced_on_waking() {
+    in_both_families(|v6| {
+        let mut stage = Stage::bare(v6, |plan| plan);
+        stage.fail_over();
+        stage.world.run(ms(4500));
+        stage.world.stall(stage.pinky, true);
+        stage.world.run(ms(300));
+        stage.world.strip(stage.pinky, stage.vip);
+        // The last of the series falls due meanwhile; the world checks what is said on waking.
+        stage.world.run(ms(700));
+        stage.world.stall(stage.pinky, false);
+        stage.world.run(ms(1));
+        assert_eq!(stage.world.holders(stage.vip), [stage.pinky]);
+    });
+}

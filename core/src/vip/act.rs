@@ -41,14 +41,12 @@ impl Vip {
             held.contested = None;
             held.announcer.restart(now);
         }
-        let announce = held.may_announce() && held.announcer.take_due(now);
         if now >= held.renew_at {
             held.renew_at = now + RENEW_INTERVAL;
             self.send_add(around);
         }
-        if announce {
-            self.announce_now(around);
-        }
+        // An announcement that is due waits for `settle`: what took the address away, or claims it,
+        // may be among what has not been read yet.
     }
 
     /// It was not renewed for so long that the kernel has removed it, or will any moment.
@@ -122,7 +120,7 @@ impl Vip {
         around.actions.push_back(Action::RemoveAddress { vip: self.id });
     }
 
-    /// The first announcement of a schedule that was just started.
+    /// Announces if it is time for it and nothing speaks against it.
     pub(super) fn announce(&mut self, around: &mut Surroundings<'_>) {
         if let State::Held(held) = &mut self.state
             && held.may_announce()

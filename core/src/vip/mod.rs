@@ -316,7 +316,8 @@ impl Vip {
         }
     }
 
-    /// Everything that had arrived has been read: a question that nobody answered has its answer.
+    /// Everything that had arrived has been read: a question that nobody answered has its answer,
+    /// and an announcement that is due is true.
     pub fn settle(&mut self, around: &mut Surroundings<'_>) {
         let now = around.now;
         match &mut self.state {
@@ -330,6 +331,7 @@ impl Vip {
                 held.missing = true;
                 self.send_add(around);
             }
+            State::Held(_) => self.announce(around),
             State::LetGo { ask, seen, .. } if ask.is_over() && now >= ask.next => {
                 let seen = *seen;
                 self.become_state(now, State::Away);
@@ -342,7 +344,6 @@ impl Vip {
             | State::Asking(_)
             | State::Waiting { .. }
             | State::Adding { .. }
-            | State::Held(_)
             | State::Removing { .. }
             | State::LetGo { .. } => {}
         }
