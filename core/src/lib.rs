@@ -17,6 +17,7 @@ extern crate alloc;
 pub mod check;
 pub mod config;
 pub mod decide;
+pub mod heartbeat;
 pub mod io;
 pub mod neighbour;
 pub mod node;

@@ -1,0 +1,7 @@
+//! Heartbeats: keys, bytes, what is refused and at what cost, and what is believed.
+
+mod gate;
+mod key;
+mod packet;
+mod section;
+mod support;
