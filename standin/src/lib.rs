@@ -8,6 +8,7 @@ pub mod announce;
 pub mod checks;
 pub mod cli;
 pub mod control;
+pub mod demo;
 pub mod duration;
 pub mod failure;
 pub mod fast;

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use standin::cli::{Refusal, Request};
 use standin::failure::{Code, Failure};
-use standin::{announce, cli, control, stand_in};
+use standin::{announce, cli, control, demo, stand_in};
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(request) => match run(&request) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(code) => code,
             Err(failure) => fail(&failure),
         },
         Err(Refusal::Failure(failure)) => fail(&failure),
@@ -22,17 +22,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(request: &Request) -> Result<(), Failure> {
+fn run(request: &Request) -> Result<ExitCode, Failure> {
     match request {
-        Request::For(options) => stand_in::run(options),
-        Request::Announce(args) => announce::announce(args, &mut say),
-        Request::SendArp(args) => announce::send_arp(args, &mut say),
+        Request::Demo(args) => return demo::run(args),
+        Request::For(options) => stand_in::run(options)?,
+        Request::Announce(args) => announce::announce(args, &mut say)?,
+        Request::SendArp(args) => announce::send_arp(args, &mut say)?,
         Request::Status(args) => {
             let text = control::status(&args.socket, args.json)?;
             print(&text);
-            Ok(())
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn say(line: &str) {

@@ -14,6 +14,7 @@ use standin_core::wire::Mac;
 use super::values;
 use crate::announce::Forms;
 use crate::checks::StatusSet;
+use crate::demo::DemoArgs;
 use crate::duration;
 use crate::log::{Format, Level};
 
@@ -41,6 +42,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Play the whole story on this machine, without root and without touching its network
+    Demo(Box<DemoArgs>),
     /// Watch HOST and take over its public addresses when it fails
     For(Box<ForArgs>),
     /// Tell the neighbours who has ADDRESS, as arping -U -A and send_arp do

@@ -15,6 +15,7 @@ use clap::{CommandFactory, FromArgMatches};
 pub use args::{AnnounceArgs, Cli, DEFAULT_SOCKET, SendArpArgs, StatusArgs};
 pub use options::ForOptions;
 
+use crate::demo::DemoArgs;
 use crate::failure::Failure;
 
 /// What was asked for.
@@ -22,6 +23,8 @@ use crate::failure::Failure;
 pub enum Request {
     /// `standin for`
     For(Box<ForOptions>),
+    /// `standin demo`
+    Demo(Box<DemoArgs>),
     /// `standin announce`
     Announce(AnnounceArgs),
     /// `standin send-arp`
@@ -59,6 +62,7 @@ where
                 .map(|options| Request::For(Box::new(options)))
                 .map_err(Refusal::Failure)
         }
+        args::Command::Demo(demo) => Ok(Request::Demo(demo)),
         args::Command::Announce(announce) => Ok(Request::Announce(announce)),
         args::Command::SendArp(send_arp) => Ok(Request::SendArp(send_arp)),
         args::Command::Status(status) => Ok(Request::Status(status)),
