@@ -1,7 +1,7 @@
 //! The way in: which bytes are an authentic, well formed packet for this node.
 //!
 //! Owns the order of the questions and the count of what was refused. Never asks whether a packet
-//! is fresh, and remembers no sender.
+//! is fresh (that is the [`Session`](super::Session)'s) and remembers no sender.
 //!
 //! ```text
 //!             question                    refused as            costs

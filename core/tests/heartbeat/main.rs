@@ -3,5 +3,7 @@
 mod gate;
 mod key;
 mod packet;
+mod rotation;
 mod section;
+mod session;
 mod support;

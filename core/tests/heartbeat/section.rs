@@ -69,6 +69,24 @@ fn runs_of_every_length_come_back() {
 }
 
 #[test]
+fn a_run_fits_the_last_two_bytes_and_one_group_the_last() {
+    for (left, expected) in [(0, 0), (1, 1), (2, 257), (3, 258), (4, 300)] {
+        let mut taken = 0;
+        let packet = sealed(&header(), |draft| {
+            let used = draft.room() - PREFIX_LENGTH - PREFIX_LENGTH - 2 - left;
+            draft.section(200, &vec![0; used]).expect("room");
+            taken = draft.vip_states(0, &[HOLDING; 300]);
+        });
+        assert_eq!(taken, expected, "{left}");
+        if taken > 0 {
+            assert_eq!((read(&packet).len(), packet.len()), (taken, 1200));
+        } else {
+            assert_eq!(packet.len(), 1200 - PREFIX_LENGTH - 2, "nothing is begun in vain");
+        }
+    }
+}
+
+#[test]
 fn the_last_group_has_the_number_65535() {
     let (taken, packet) = written(65_530, &[READY; 10]);
     assert_eq!(taken, 6);

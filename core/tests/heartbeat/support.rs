@@ -1,12 +1,14 @@
 //! A cluster called "web" with the nodes pinky, brain and larry, and a second way to seal bytes.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use standin_core::heartbeat::{
-    ClusterId, ConfigDigest, Draft, Flags, Gate, Header, Incarnation, Key, KeyRing, NodeId,
+    ClusterId, ConfigDigest, Draft, Flags, Gate, Header, Incarnation, Key, KeyRing, NodeId, PathId,
+    Receipt, Rejected, Session,
 };
 
 pub const CLUSTER: &str = "web";
@@ -74,4 +76,62 @@ pub fn with_sections(sections: &[u8]) -> Vec<u8> {
     bytes.truncate(120);
     bytes.extend(sections);
     seal_raw(bytes)
+}
+
+/// A node with a gate and a session for each peer it has heard of.
+pub struct Node {
+    pub id: NodeId,
+    pub gate: Gate,
+    own: Incarnation,
+    sessions: BTreeMap<NodeId, Session>,
+    drawn: u64,
+}
+
+impl Node {
+    /// A node that has just begun; `run` makes this run's random numbers.
+    pub fn start(name: &str, run: u64) -> Self {
+        let own = Incarnation::from_random(NodeId::of(name).0 ^ (run << 32));
+        let drawn = own.bits().wrapping_mul(3);
+        Self { id: NodeId::of(name), gate: gate(name), own, sessions: BTreeMap::new(), drawn }
+    }
+
+    pub fn own(&self) -> Incarnation {
+        self.own
+    }
+
+    pub fn session(&mut self, peer: NodeId) -> &mut Session {
+        self.drawn += 1;
+        let (own, nonce) = (self.own, self.drawn);
+        self.sessions.entry(peer).or_insert_with(|| Session::new(own, nonce))
+    }
+
+    pub fn send(&mut self, peer: NodeId) -> Vec<u8> {
+        self.send_flagged(peer, Flags::NONE)
+    }
+
+    pub fn send_flagged(&mut self, peer: NodeId, flags: Flags) -> Vec<u8> {
+        let outgoing = self.session(peer).outgoing();
+        let header = Header {
+            sender: self.id,
+            receiver: peer,
+            flags,
+            incarnation: self.own,
+            counter: outgoing.counter,
+            heard: outgoing.heard,
+            challenge: outgoing.challenge,
+            response: outgoing.response,
+            ..header()
+        };
+        let mut buffer = Vec::new();
+        Draft::new(ClusterId::of(CLUSTER), &header, &mut buffer).seal(self.gate.keys());
+        buffer
+    }
+
+    pub fn receive(&mut self, bytes: &[u8], path: usize) -> Result<Receipt, Rejected> {
+        let opened = self.gate.open(bytes)?;
+        self.drawn += 1;
+        let nonce = self.drawn;
+        let path = PathId::new(path).expect("a path");
+        Ok(self.session(opened.header().sender).receive(&opened, path, || nonce))
+    }
 }
