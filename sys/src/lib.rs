@@ -1,6 +1,6 @@
 //! The only unsafe code of standin and its only doors to the kernel.
 //!
-//! Owns: netlink, packet and ICMP sockets, clocks, timers, polling, signals, namespaces, process
+//! Owns: netlink, packet, ICMP and UDP sockets, clocks, timers, polling, signals, namespaces, process
 //! and real-time set-up. Its API speaks in bytes and std types (`IpAddr`, `[u8; 6]` for a MAC
 //! address, `u64` nanoseconds), and every failure says which operation on which object failed.
 //!
@@ -15,8 +15,10 @@
 
 pub mod capability;
 pub mod clock;
+mod control;
 pub mod error;
 pub mod event;
+mod filter;
 pub mod icmp;
 pub mod instance;
 pub mod netlink;
@@ -27,7 +29,9 @@ pub mod process;
 mod raw;
 pub mod realtime;
 pub mod signal;
+mod socket_address;
 pub mod sysctl;
 pub mod timer;
+pub mod udp;
 
 pub use error::{Error, Result};

@@ -7,10 +7,14 @@
 //! received; and the buffers that the kernel writes into are the caller's.
 
 use std::io;
-use std::mem::{MaybeUninit, size_of, zeroed};
+use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use crate::control;
 use crate::error::{Error, Result};
+use crate::filter::{
+    self, Instruction, JUMP_EQUAL, KEEP, LOAD_BYTE, LOAD_HALF, RETURN, step, unless_equal,
+};
 use crate::netlink::link::interface_name;
 use crate::raw;
 
@@ -29,8 +33,6 @@ const NEIGHBOUR_ADVERTISEMENT: u32 = 136;
 const SEND_BATCH: usize = 64;
 /// A burst of a whole segment's ARP fits. The kernel caps it at `net.core.rmem_max`.
 const RECEIVE_QUEUE_LENGTH: i32 = 2 * 1024 * 1024;
-/// One time stamp and its header need 32 bytes; there is nothing else we ask for.
-const CONTROL_LENGTH: usize = 128;
 
 /// Whom the kernel takes a frame to be for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,14 +120,14 @@ impl PacketSocket {
         ifindex: u32,
         purpose: &str,
         ethertype: u16,
-        filter: Option<&[libc::sock_filter]>,
+        filter: Option<&[Instruction]>,
     ) -> Result<Self> {
         let attempt = || -> io::Result<OwnedFd> {
             // Protocol 0: nothing is received before it is bound.
             let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK;
             let fd = raw::socket(libc::AF_PACKET, kind, 0)?;
             if let Some(filter) = filter {
-                attach_filter(fd.as_fd(), filter)?;
+                filter::attach(fd.as_fd(), filter)?;
                 // What we send ourselves is no news. Older kernels do not know the option.
                 let option = libc::PACKET_IGNORE_OUTGOING;
                 let _ = raw::set_option(fd.as_fd(), libc::SOL_PACKET, option, &1i32);
@@ -179,26 +181,17 @@ impl PacketSocket {
     fn receive_once(&self, buffer: &mut [u8]) -> io::Result<Received> {
         // SAFETY: sockaddr_ll is plain numbers.
         let mut address: libc::sockaddr_ll = unsafe { zeroed() };
-        // Aligned as the control messages in it have to be.
-        let mut control = MaybeUninit::<[u64; CONTROL_LENGTH / 8]>::zeroed();
-        let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-        // SAFETY: msghdr is pointers and numbers; null and zero are valid.
-        let mut header: libc::msghdr = unsafe { zeroed() };
-        header.msg_name = (&raw mut address).cast();
-        header.msg_namelen = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-        header.msg_iov = &raw mut part;
-        header.msg_iovlen = 1;
-        header.msg_control = control.as_mut_ptr().cast();
-        header.msg_controllen = CONTROL_LENGTH as _;
-        // SAFETY: every pointer in the header is to a live object of the length beside it.
-        let wire_length = raw::check_length(unsafe {
-            libc::recvmsg(self.fd.as_raw_fd(), &raw mut header, libc::MSG_TRUNC)
-        })?;
+        let mut realtime_ns = None;
+        let (fd, flags) = (self.fd.as_fd(), libc::MSG_TRUNC);
+        let wire_length =
+            control::receive(fd, buffer, &mut address, flags, |level, kind, data| {
+                realtime_ns = realtime_ns.or(control::timestamp(level, kind, data));
+            })?;
         Ok(Received {
             length: wire_length.min(buffer.len()),
             wire_length,
             packet_type: PacketType::read(address.sll_pkttype),
-            realtime_ns: timestamp(&header),
+            realtime_ns,
         })
     }
 
@@ -265,66 +258,22 @@ fn send_many(fd: BorrowedFd<'_>, frames: &[&[u8]]) -> io::Result<usize> {
     Ok(sent.unsigned_abs() as usize)
 }
 
-/// The time stamp among the control messages of a received header.
-fn timestamp(header: &libc::msghdr) -> Option<u64> {
-    // SAFETY: the kernel has filled the control buffer that the header points to, and its length.
-    let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
-    while !message.is_null() {
-        // SAFETY: the macros give only addresses of whole control headers within the buffer.
-        let (level, kind) = unsafe { ((*message).cmsg_level, (*message).cmsg_type) };
-        if level == libc::SOL_SOCKET && kind == libc::SCM_TIMESTAMPNS {
-            // SAFETY: a control message of this type holds a timespec; it may be unaligned.
-            let time: libc::timespec =
-                unsafe { std::ptr::read_unaligned(libc::CMSG_DATA(message).cast()) };
-            let whole_ns = time.tv_sec.unsigned_abs().saturating_mul(1_000_000_000);
-            return Some(whole_ns.saturating_add(time.tv_nsec.unsigned_abs()));
-        }
-        // SAFETY: as for the first.
-        message = unsafe { libc::CMSG_NXTHDR(header, message) };
-    }
-    None
-}
-
-fn attach_filter(fd: BorrowedFd<'_>, filter: &[libc::sock_filter]) -> io::Result<()> {
-    let program = libc::sock_fprog {
-        len: filter.len() as u16,
-        // The kernel only reads it.
-        filter: filter.as_ptr().cast_mut(),
-    };
-    raw::set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
-}
-
-// Classic BPF, as in the kernel's Documentation/networking/filter.rst. `unequal` counts the
-// instructions to skip when the comparison fails.
-const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
-const LOAD_HALF: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
-const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-const WHOLE_FRAME: u32 = 0x4_0000;
 /// A pseudo offset: whether the network card took a VLAN tag off the frame. Such a frame is
 /// another network's, although the socket is offered it.
 const VLAN_TAG_PRESENT: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_VLAN_TAG_PRESENT).cast_unsigned();
 
-const fn step(code: u16, operand: u32) -> libc::sock_filter {
-    libc::sock_filter { code, jt: 0, jf: 0, k: operand }
-}
-
-const fn unless_equal(operand: u32, unequal: u8) -> libc::sock_filter {
-    libc::sock_filter { code: JUMP_EQUAL, jt: 0, jf: unequal, k: operand }
-}
-
-const fn arp_filter() -> [libc::sock_filter; 6] {
+const fn arp_filter() -> [Instruction; 6] {
     [
         step(LOAD_HALF, ETHERTYPE_OFFSET),
         unless_equal(ETHERTYPE_ARP as u32, 3),
         step(LOAD_BYTE, VLAN_TAG_PRESENT),
         unless_equal(0, 1),
-        step(RETURN, WHOLE_FRAME),
+        step(RETURN, KEEP),
         step(RETURN, 0),
     ]
 }
 
-const fn ndp_filter() -> [libc::sock_filter; 11] {
+const fn ndp_filter() -> [Instruction; 11] {
     [
         step(LOAD_HALF, ETHERTYPE_OFFSET),
         unless_equal(ETHERTYPE_IPV6 as u32, 8),
@@ -333,9 +282,9 @@ const fn ndp_filter() -> [libc::sock_filter; 11] {
         step(LOAD_BYTE, IPV6_NEXT_HEADER_OFFSET),
         unless_equal(ICMPV6, 4),
         step(LOAD_BYTE, ICMPV6_TYPE_OFFSET),
-        libc::sock_filter { code: JUMP_EQUAL, jt: 1, jf: 0, k: NEIGHBOUR_SOLICITATION },
+        Instruction { code: JUMP_EQUAL, jt: 1, jf: 0, k: NEIGHBOUR_SOLICITATION },
         unless_equal(NEIGHBOUR_ADVERTISEMENT, 1),
-        step(RETURN, WHOLE_FRAME),
+        step(RETURN, KEEP),
         step(RETURN, 0),
     ]
 }
@@ -344,29 +293,11 @@ const fn ndp_filter() -> [libc::sock_filter; 11] {
 mod tests {
     use super::*;
 
-    /// The few instructions the filters use, on a frame without a VLAN tag or with one.
-    fn accepts(filter: &[libc::sock_filter], frame: &[u8], tagged: bool) -> bool {
-        let (mut at, mut value) = (0, 0u32);
-        loop {
-            let instruction = filter[at];
-            at += 1;
-            let offset = instruction.k as usize;
-            match instruction.code {
-                LOAD_BYTE if instruction.k == VLAN_TAG_PRESENT => value = u32::from(tagged),
-                LOAD_BYTE => match frame.get(offset) {
-                    Some(&byte) => value = u32::from(byte),
-                    None => return false,
-                },
-                LOAD_HALF => match frame.get(offset..offset + 2) {
-                    Some(half) => value = u32::from(u16::from_be_bytes([half[0], half[1]])),
-                    None => return false,
-                },
-                JUMP_EQUAL if value == instruction.k => at += usize::from(instruction.jt),
-                JUMP_EQUAL => at += usize::from(instruction.jf),
-                RETURN => return instruction.k != 0,
-                code => panic!("unknown instruction {code}"),
-            }
-        }
+    /// On a frame without a VLAN tag or with one.
+    fn accepts(filter: &[Instruction], frame: &[u8], tagged: bool) -> bool {
+        filter::accepts(filter, frame, |offset| {
+            (offset == VLAN_TAG_PRESENT).then_some(u32::from(tagged))
+        })
     }
 
     fn frame(ethertype: [u8; 2], next_header: u8, icmp_type: u8) -> Vec<u8> {

@@ -40,6 +40,22 @@ pub(crate) fn set_option<T: Copy>(
     Ok(())
 }
 
+/// Reads a socket option of exactly this size.
+pub(crate) fn option<T: Copy + Default>(
+    fd: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+) -> io::Result<T> {
+    let mut value = T::default();
+    let mut length = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to a live value of that size, whose type
+    // is made of numbers (callers use integers and arrays of them only).
+    check(unsafe {
+        libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length)
+    })?;
+    Ok(value)
+}
+
 /// A socket address that may be passed to the kernel as it is.
 ///
 /// # Safety

@@ -9,6 +9,7 @@
 mod addresses;
 mod daemon;
 mod guard;
+mod heartbeats;
 mod links;
 mod namespaces;
 mod packets;
@@ -37,13 +38,14 @@ fn main() -> ExitCode {
         println!("0 passed, 1 failed");
         return ExitCode::FAILURE;
     }
-    let rooms: [&[Case]; 6] = [
+    let rooms: [&[Case]; 7] = [
         namespaces::CASES,
         links::CASES,
         addresses::CASES,
         packets::CASES,
         daemon::CASES,
         guard::CASES,
+        heartbeats::CASES,
     ];
     let (mut passed, mut failed) = (0, 0);
     for &(name, case) in rooms.into_iter().flatten() {
