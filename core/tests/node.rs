@@ -42,13 +42,14 @@ fn power_off_leads_to_a_claim_after_dead_after() {
         let got = stage.world.changes(stage.pinky, stage.vip, true)[0];
         let took = got.since(cut);
         assert!(took <= DEAD_AFTER, "{took:?} after the cut");
-        assert!(got.since(stage.last_heard_before(cut)) >= DEAD_AFTER, "not before its time");
+        // Brain answered each round of probes at once, and rounds go out every quarter.
+        assert!(got.since(cut - DEAD_AFTER / 4) >= DEAD_AFTER, "not before its time");
         // The question fell into the suspicion.
         let window = DEAD_AFTER * 3 / 10;
         let probes = stage.world.probed(stage.pinky, stage.vip);
         assert_eq!(probes.len(), 3);
         assert!(probes.iter().all(|at| got.since(*at) <= window));
-        assert!(got.since(probes[2]) >= window / 3 - LATENCY, "the last was given its time");
+        assert!(got.since(probes[2]) + LATENCY >= window / 3, "the last was given its time");
         stage.world.run(ms(1));
         let mac = stage.world.mac(stage.pinky);
         assert_eq!(stage.world.neighbour(stage.router, stage.vip), Some(mac));
@@ -78,9 +79,10 @@ fn all_forms_after_the_acknowledgement_and_on_schedule_for_ever() {
         let first = announced.iter().filter(|(at, _)| *at == start);
         let forms: Vec<_> = first.map(|(_, frame)| form(frame)).collect();
         // A question to the router and one to Brain, should it be there after all.
-        let expected: &[&str] = match v6 {
-            false => &["gratuitous request", "gratuitous reply", "question", "question"],
-            true => &["unsolicited", "question", "question"],
+        let expected: &[&str] = if v6 {
+            &["unsolicited", "question", "question"]
+        } else {
+            &["gratuitous request", "gratuitous reply", "question", "question"]
         };
         assert_eq!(forms, expected);
     });

@@ -89,7 +89,7 @@ fn two_owners_of_one_address_make_no_war() {
             stage.world.hosts[host].segment = 0;
         }
         let healed = stage.world.now;
-        stage.world.run(Duration::from_secs(600));
+        stage.world.run(Duration::from_mins(10));
         for host in [stage.brain, stage.pinky] {
             let times = announcements(&stage, host);
             let since = times.iter().filter(|at| **at >= healed).count();

@@ -94,7 +94,7 @@ impl Pair {
 
 /// How many seeds: more with `STANDIN_SEEDS`.
 fn seeds() -> u64 {
-    std::env::var("STANDIN_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
+    std::env::var("STANDIN_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn any_input() -> impl Strategy<Value = Any> {
 }
 
 fn frames(world: &World, input: &Any) -> Vec<Vec<u8>> {
-    let link = |mac: u8, from: Option<IpAddr>| LinkState {
+    let link_of = |mac: u8, from: Option<IpAddr>| LinkState {
         up: true,
         mac: Mac([2, 0, 0, 0, 0, mac]),
         ipv4: from.and_then(|ip| if let IpAddr::V4(v4) = ip { Some(v4) } else { None }),
@@ -173,15 +173,15 @@ fn frames(world: &World, input: &Any) -> Vec<Vec<u8>> {
     };
     match input {
         Any::Announce { address, mac } => {
-            let link = link(*mac, None);
+            let link = link_of(*mac, None);
             let all = neighbour::announce(&link, world.address(*address), link.mac, &[]);
             all.iter().map(|frame| frame.to_vec()).collect()
         }
         Any::Probe { address, mac } => {
-            vec![neighbour::probe(&link(*mac, None), world.address(*address)).to_vec()]
+            vec![neighbour::probe(&link_of(*mac, None), world.address(*address)).to_vec()]
         }
         Any::Ask { address, from, mac } => {
-            let link = link(*mac, Some(world.address(*from)));
+            let link = link_of(*mac, Some(world.address(*from)));
             vec![neighbour::question(&link, world.address(*address), None).to_vec()]
         }
         _ => Vec::new(),
@@ -189,7 +189,7 @@ fn frames(world: &World, input: &Any) -> Vec<Vec<u8>> {
 }
 
 fn feed(node: &mut Node, world: &World, now: Instant, input: &Any) {
-    let word = |ok: bool| if ok { Ok(()) } else { Err(String::from("refused")) };
+    let answer = |ok: bool| if ok { Ok(()) } else { Err(String::from("refused")) };
     for bytes in frames(world, input) {
         step(node, now, Input::Frame { link: LinkId(0), bytes: &bytes });
     }
@@ -203,10 +203,10 @@ fn feed(node: &mut Node, world: &World, now: Instant, input: &Any) {
             step(node, now, Input::ProbeNotSent { peer: PeerId(*peer), why: "no route" });
         }
         Any::Added(vip, ok) => {
-            step(node, now, Input::AddressAdded { vip: VipId(*vip), result: word(*ok) });
+            step(node, now, Input::AddressAdded { vip: VipId(*vip), result: answer(*ok) });
         }
         Any::Removed(vip, ok) => {
-            step(node, now, Input::AddressRemoved { vip: VipId(*vip), result: word(*ok) });
+            step(node, now, Input::AddressRemoved { vip: VipId(*vip), result: answer(*ok) });
         }
         Any::Lost(vip) => step(node, now, Input::AddressLost { vip: VipId(*vip) }),
         Any::Link { link, up, mac, addresses } => {
@@ -223,7 +223,7 @@ fn feed(node: &mut Node, world: &World, now: Instant, input: &Any) {
         }
         Any::Check { check, home, ok } => {
             let target = home.map_or(CheckTarget::Vip, |n| CheckTarget::Home(world.address(n)));
-            step(node, now, Input::Check { check: CheckId(*check), target, result: word(*ok) });
+            step(node, now, Input::Check { check: CheckId(*check), target, result: answer(*ok) });
         }
         Any::Stop => step(node, now, Input::Stop),
         Any::Idle | Any::Timeout => step(node, now, Input::Idle),
@@ -233,7 +233,7 @@ fn feed(node: &mut Node, world: &World, now: Instant, input: &Any) {
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
-        ..ProptestConfig::with_cases(1500)
+        ..ProptestConfig::with_cases(500)
     })]
 
     /// Any input at any time, also with ids that name nothing and with time going backwards: no

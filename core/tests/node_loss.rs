@@ -121,15 +121,24 @@ fn run(place: Where, loss_per_mille: u64, dead_after: Duration, length: Duration
 }
 
 #[test]
-fn a_day_at_twenty_percent_loss_kills_nobody() {
-    for place in [Where::OnLink, Where::Routed] {
-        let outcome = run(place, 200, Duration::from_millis(200), DAY);
-        assert_eq!(outcome.deaths, 0, "{place:?}");
-        assert!(outcome.suspicions > 1000, "{place:?}: {} suspicions", outcome.suspicions);
-    }
+fn a_day_at_twenty_percent_loss_kills_nobody_on_the_link() {
+    a_day_at_twenty_percent(Where::OnLink);
 }
 
-/// What forty percent does in an hour, for the record.
+#[test]
+fn a_day_at_twenty_percent_loss_kills_nobody_behind_a_router() {
+    a_day_at_twenty_percent(Where::Routed);
+}
+
+fn a_day_at_twenty_percent(place: Where) {
+    let outcome = run(place, 200, Duration::from_millis(200), DAY);
+    assert_eq!(outcome.deaths, 0, "{place:?}");
+    assert!(outcome.suspicions > 1000, "{place:?}: {} suspicions", outcome.suspicions);
+}
+
+/// What forty percent does in an hour. Measured over a whole day: 0 deaths (495 333 suspicions) for
+/// a host on the link, 12 (641 506) for one that only echoes reach; by reckoning a burst of 24 is
+/// lost with 0.64^24 = 2e-5.
 #[test]
 fn an_hour_at_forty_percent_loss() {
     for (place, most) in [(Where::OnLink, 0), (Where::Routed, 10)] {

@@ -119,12 +119,12 @@ impl Kernel {
             self.neighbours.insert(IpAddr::V6(ask.source), asker);
         }
         let mut answer = Advertisement::unsolicited(self.mac, ask.target, false);
-        if !probe {
+        if probe {
+            answer.link_destination = Mac::ipv6_multicast(ALL_NODES);
+        } else {
             answer.solicited = true;
             answer.destination = ask.source;
             answer.link_destination = asker;
-        } else {
-            answer.link_destination = Mac::ipv6_multicast(ALL_NODES);
         }
         Some(answer.encode())
     }

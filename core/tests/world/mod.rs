@@ -100,6 +100,7 @@ enum Event {
     },
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "what can go wrong with a host is independent")]
 pub struct Host {
     pub name: String,
     pub kernel: Kernel,
@@ -155,9 +156,10 @@ impl World {
 
     /// An address of the segment.
     pub fn address(&self, number: u8) -> IpAddr {
-        match self.v6 {
-            false => IpAddr::V4(Ipv4Addr::new(192, 0, 2, number)),
-            true => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(number))),
+        if self.v6 {
+            IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(number)))
+        } else {
+            IpAddr::V4(Ipv4Addr::new(192, 0, 2, number))
         }
     }
 

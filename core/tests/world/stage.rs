@@ -83,9 +83,4 @@ impl Stage {
         self.world.run_until(ms(250), "a takeover", |world| world.holders(vip) == [pinky]);
         cut
     }
-
-    pub fn last_heard_before(&self, cut: Instant) -> Instant {
-        // Brain answers each round of probes at once, and rounds go out every quarter.
-        cut - DEAD_AFTER / 4
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns nothing and changes nothing.
 
+use std::fmt::Write;
 use std::net::IpAddr;
 
 use standin_core::wire::frame::Frame;
@@ -73,7 +74,11 @@ impl World {
 
     /// Everything that happened, as text.
     pub fn trace(&self) -> String {
-        self.log.iter().map(|entry| format!("{entry:?}\n")).collect()
+        let mut lines = String::new();
+        for entry in &self.log {
+            writeln!(lines, "{entry:?}").expect("a string takes everything");
+        }
+        lines
     }
 
     /// What was said and what addresses went where, for people.
@@ -89,7 +94,8 @@ impl World {
                 What::Said(report) => format!("says: {report}"),
                 What::Stopped => "stopped".to_owned(),
             };
-            lines += &format!("{:>12?} {name} {what}\n", entry.at.since(start));
+            writeln!(lines, "{:>12?} {name} {what}", entry.at.since(start))
+                .expect("a string takes everything");
         }
         lines
     }
