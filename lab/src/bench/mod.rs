@@ -1,10 +1,142 @@
-//! stub
-use crate::story::Lab;
-use anyhow::Result;
+//! `bench failover`: our figures beside those of the systems people use today, in one set-up.
+//!
+//! Owns the order of the measurements and what is printed. Each measurement runs in a sandbox of
+//! its own ([`measure`]) and gives one line of JSON; nothing else runs meanwhile. The machine is
+//! never as quiet as one would wish, so the subjects take turns, and medians and ratios count.
+
+mod chart;
+mod measure;
+mod report;
+mod subject;
+
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
-pub fn run(_w: &[String]) -> Result<ExitCode> {
-    anyhow::bail!("no")
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::runner::Sandboxed;
+pub use measure::measure;
+use report::{Figures, Machine};
+use subject::Subject;
+
+/// What stands before a measurement's result on its standard output.
+const RESULT: &str = "RESULT ";
+/// `standin` alone is measured under loss: so many times, since each takes a minute.
+const LOSS_RUNS: usize = 1;
+
+struct Options {
+    runs: usize,
+    json: Option<PathBuf>,
+    svg: Option<PathBuf>,
+    only: Vec<String>,
+    keep_user: bool,
 }
-pub fn measure(_l: &Lab, name: &str, _w: &[String]) -> Result<()> {
-    anyhow::bail!("no case {name}")
+
+/// Runs a benchmark.
+pub fn run(words: &[String]) -> Result<ExitCode> {
+    let Some((which, rest)) = words.split_first() else { bail!("which benchmark? `failover`") };
+    ensure!(which == "failover", "there is no benchmark {which:?}; there is `failover`");
+    let options = Options::parse(rest)?;
+    let subjects: Vec<Subject> =
+        Subject::ALL.into_iter().filter(|subject| options.wants(subject.name())).collect();
+    for subject in &subjects {
+        subject.require_programs()?;
+    }
+    let mut figures = Figures::default();
+    for round in 1..=options.runs {
+        println!("round {round} of {}", options.runs);
+        for subject in &subjects {
+            once(&options, &mut figures, "outage", subject.name())?;
+        }
+        for subject in subjects.iter().filter(|subject| subject.hands_back()) {
+            once(&options, &mut figures, "hand-back", subject.name())?;
+        }
+        if options.wants("left-behind") {
+            once(&options, &mut figures, "left-behind", "SIGKILL")?;
+            once(&options, &mut figures, "left-behind", "SIGSTOP")?;
+        }
+    }
+    if options.wants("loss") {
+        for _ in 0..LOSS_RUNS {
+            once(&options, &mut figures, "loss", Subject::Standin.name())?;
+            if options.only.is_empty() {
+                once(&options, &mut figures, "loss", Subject::KEEPALIVED_FAST.name())?;
+            }
+        }
+    }
+    let machine = Machine::read();
+    print!("{}", report::text(&figures, &machine));
+    if let Some(path) = &options.json {
+        let text = format!("{:#}\n", report::json(&figures, &machine));
+        fs::write(path, text).with_context(|| path.display().to_string())?;
+        println!("written: {}", path.display());
+    }
+    if let Some(path) = &options.svg {
+        fs::write(path, chart::svg(&figures, &machine))
+            .with_context(|| path.display().to_string())?;
+        println!("written: {}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One measurement. One that fails is told and left out; it must not take the others with it.
+fn once(options: &Options, figures: &mut Figures, what: &str, subject: &str) -> Result<()> {
+    let arguments = [what.to_owned(), subject.to_owned()];
+    let (good, output, took) = Sandboxed::start(&arguments, options.keep_user)?.finish()?;
+    let result = output.lines().find_map(|line| line.strip_prefix(RESULT));
+    let Some(result) = result.filter(|_| good) else {
+        println!("{what} of {subject} failed:");
+        for line in output.lines() {
+            println!("    | {line}");
+        }
+        figures.failed.push(format!("{what} of {subject}"));
+        return Ok(());
+    };
+    println!("  {what:<12} {subject:<20} {result}   ({:.1} s)", took.as_secs_f64());
+    let result: Value = serde_json::from_str(result).context("a measurement's result")?;
+    let Value::Object(fields) = result else { bail!("a measurement's result is no object") };
+    for (name, value) in fields {
+        if let Some(number) = value.as_f64() {
+            figures.add(what, subject, &name, number);
+        }
+    }
+    Ok(())
+}
+
+impl Options {
+    fn parse(words: &[String]) -> Result<Self> {
+        let mut options =
+            Self { runs: 5, json: None, svg: None, only: Vec::new(), keep_user: false };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            if word == "--keep-user" {
+                options.keep_user = true;
+                continue;
+            }
+            let value = words.next().with_context(|| format!("{word} needs a value"))?;
+            match word.as_str() {
+                "--runs" => {
+                    options.runs = value.parse().context("--runs needs a number")?;
+                    ensure!(options.runs > 0, "--runs needs at least 1");
+                }
+                "--json" => options.json = Some(PathBuf::from(value)),
+                "--svg" => options.svg = Some(PathBuf::from(value)),
+                "--only" => options.only.push(value.clone()),
+                other => bail!("there is no option {other}; see --help"),
+            }
+        }
+        let known = Subject::ALL.map(Subject::name);
+        for name in &options.only {
+            let right =
+                known.contains(&name.as_str()) || ["loss", "left-behind"].contains(&&**name);
+            ensure!(right, "--only {name}: expected {}, loss or left-behind", known.join(", "));
+        }
+        Ok(options)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
 }
