@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::filter::{
     self, Instruction, JUMP_EQUAL, KEEP, LOAD_BYTE, LOAD_HALF, RETURN, step, unless_equal,
 };
-use crate::netlink::link::interface_name;
+use crate::netlink::link::{interface_name, name_or_number};
 use crate::raw;
 
 const ETHERTYPE_ARP: u16 = libc::ETH_P_ARP as u16;
@@ -174,7 +174,10 @@ impl PacketSocket {
     /// Receives one frame, beginning with its Ethernet header; none when there is none yet.
     pub fn receive(&self, buffer: &mut [u8]) -> Result<Option<Received>> {
         raw::unless_empty(|| self.receive_once(buffer)).map_err(|error| {
-            Error::new(format!("receive frames on {}", name_of(self.ifindex)), error)
+            Error::new(
+                format!("receive frames on {}", name_or_number(self.fd.as_fd(), self.ifindex)),
+                error,
+            )
         })
     }
 
@@ -223,7 +226,10 @@ impl PacketSocket {
     }
 
     fn send_error(&self, error: io::Error) -> Error {
-        Error::new(format!("send frames on {}", name_of(self.ifindex)), error)
+        Error::new(
+            format!("send frames on {}", name_or_number(self.fd.as_fd(), self.ifindex)),
+            error,
+        )
     }
 }
 

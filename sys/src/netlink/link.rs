@@ -343,6 +343,21 @@ pub fn interface_name(index: u32) -> Option<String> {
     (!found.is_null()).then(|| read_text(&name))
 }
 
+/// The name of interface `index` in a socket's namespace, for an error text; its number where it
+/// has gone.
+pub(crate) fn name_or_number(socket: BorrowedFd<'_>, index: u32) -> String {
+    // SAFETY: ifreq is plain numbers.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_ifru.ifru_ifindex = index.cast_signed();
+    // SAFETY: for this request the kernel reads the index and writes the name, both inside.
+    let result =
+        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFNAME as _, &raw mut request) };
+    match crate::raw::check(result) {
+        Ok(_) => read_text(&request.ifr_name.map(|letter| letter.to_ne_bytes()[0])),
+        Err(_) => format!("interface {index}"),
+    }
+}
+
 #[cfg(all(test, target_endian = "little"))]
 mod tests {
     use super::*;

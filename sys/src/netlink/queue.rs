@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::address::{AddressSpec, REPLACE, encode_removal};
+use super::link::name_or_number;
 use super::message::{Verdict, append_message, messages};
 use super::socket::{Failure, open_socket, receive_datagram, reply_buffer};
 use crate::error::{Error, Result};
@@ -45,10 +46,12 @@ struct Pending {
 }
 
 impl Pending {
-    fn operation(&self) -> String {
-        let Self { ip, prefix, ifindex, .. } = self;
+    /// The socket's namespace is the one whose interface it is.
+    fn operation(&self, socket: BorrowedFd<'_>) -> String {
+        let Self { ip, prefix, .. } = self;
+        let interface = name_or_number(socket, self.ifindex);
         let (verb, preposition) = if self.add { ("add", "to") } else { ("remove", "from") };
-        format!("{verb} {ip}/{prefix} {preposition} interface {ifindex}")
+        format!("{verb} {ip}/{prefix} {preposition} {interface}")
     }
 }
 
@@ -81,7 +84,7 @@ impl RouteQueue {
     /// Nothing is sent before [`flush`](Self::flush). Only a malformed label is an error.
     pub fn push_replace(&mut self, spec: &AddressSpec) -> Result<u32> {
         let change = self.pending(true, spec.ip, spec.prefix, spec.ifindex);
-        spec.check().map_err(|failure| failure.named(change.operation()))?;
+        spec.check().map_err(|failure| failure.named(change.operation(self.fd.as_fd())))?;
         self.encode(change, libc::RTM_NEWADDR, REPLACE, |payload| spec.encode(payload));
         Ok(change.sequence)
     }
@@ -185,11 +188,12 @@ impl RouteQueue {
             return;
         };
         for lost in self.pending.drain(..position) {
-            let outcome = Err(Error::from_errno(lost.operation(), libc::ENOBUFS));
+            let outcome = Err(Error::from_errno(lost.operation(self.fd.as_fd()), libc::ENOBUFS));
             self.answered.push_back(Acknowledgement { sequence: lost.sequence, outcome });
         }
         if let Some(change) = self.pending.pop_front() {
-            let outcome = outcome.map_err(|failure| failure.named(change.operation()));
+            let outcome =
+                outcome.map_err(|failure| failure.named(change.operation(self.fd.as_fd())));
             self.answered.push_back(Acknowledgement { sequence, outcome });
         }
     }

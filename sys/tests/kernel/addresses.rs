@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("an address dies unless it is renewed", lifetime),
     ("address errors name address and interface", errors),
     ("a queue acknowledges in order", queue),
+    ("a queue that overran tells so and goes on", queue_overrun),
     ("a large batch loses no acknowledgement", large_batch),
 ];
 
@@ -133,7 +134,11 @@ fn queue() {
     assert!(answers[0].outcome.is_ok() && answers[2].outcome.is_ok());
     let error = answers[1].outcome.as_ref().unwrap_err();
     assert_eq!(error.errno(), Some(libc::EADDRNOTAVAIL));
-    assert!(error.operation().starts_with("remove 10.0.0.9/32 from interface "), "{error}");
+    assert_eq!(error.operation(), "remove 10.0.0.9/32 from eth0");
+    queue.push_removal(4711, spec.ip, 32);
+    queue.flush().unwrap();
+    let error = drain(&mut queue).remove(0).outcome.unwrap_err();
+    assert_eq!(error.operation(), "remove 10.0.0.100/32 from interface 4711");
     queue.push_removal(left.ifindex, spec.ip, 32);
     queue.flush().unwrap();
     assert_eq!(drain(&mut queue).len(), 1);
@@ -141,6 +146,30 @@ fn queue() {
     let spec = AddressSpec { label: Some("longer than the kernel".into()), ..spec };
     assert!(queue.push_replace(&spec).is_err());
     assert_eq!(queue.unanswered(), 0);
+}
+
+fn queue_overrun() {
+    let (mut left, _right) = wire();
+    let mut queue = left.run(RouteQueue::open).unwrap();
+    // The kernel takes its least instead, which holds a few acknowledgements.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&queue, 1).unwrap();
+    let spec = |number| AddressSpec::new(left.ifindex, [10, 8, 0, number].into(), 32);
+    for number in 1..=100 {
+        queue.push_replace(&spec(number)).unwrap();
+    }
+    let error = queue.flush().unwrap_err();
+    assert!(error.is_overrun(), "{error}");
+    assert_eq!(queue.unanswered(), 0);
+    // What arrived before is about requests that are forgotten.
+    assert!(queue.poll().unwrap().is_none());
+    // The kernel made the changes all the same: the addresses have to be read again.
+    assert!(has(&mut left.route, spec(1).ip) && has(&mut left.route, spec(100).ip));
+    let sequence = queue.push_removal(left.ifindex, spec(1).ip, 32);
+    queue.flush().unwrap();
+    let answers = drain(&mut queue);
+    assert_eq!((answers.len(), answers[0].sequence), (1, sequence));
+    assert!(answers[0].outcome.is_ok());
+    assert!(!has(&mut left.route, spec(1).ip));
 }
 
 fn large_batch() {
