@@ -22,6 +22,7 @@ pub mod io;
 pub mod neighbour;
 pub mod node;
 pub mod peer;
+pub mod place;
 mod random;
 pub mod report;
 pub mod status;

@@ -1,0 +1,6 @@
+//! Who should hold what in a cluster, and why: through the public interface of `place`.
+
+mod cluster;
+mod order;
+mod spread;
+mod world;
