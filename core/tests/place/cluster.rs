@@ -90,6 +90,17 @@ fn a_pool_is_claimed_evenly_and_shared_with_a_node_that_returns() {
 }
 
 #[test]
+fn a_pool_waits_for_the_address_whose_candidate_is_the_newest() {
+    let holders = [Some(PINKY); 4];
+    let mut pool = Pool::new(&[Well, WellFor(40)], &holders, Failback::After(secs(30)));
+    for (at, left) in [(0, 5), (2, 20), (3, 10)] {
+        pool.standings[at][1].eligible_for = Some(secs(30 - left));
+    }
+    let waits = pool.decide();
+    assert!(waits.iter().all(|one| one.course == Course::Keep && one.again_in == Some(secs(20))));
+}
+
+#[test]
 fn a_pool_leaves_a_node_that_is_unfit_and_waits_for_one_that_is_not_heard() {
     let holders = [Some(PINKY), Some(PINKY), Some(BRAIN), Some(BRAIN)];
     for (seen, course) in [
