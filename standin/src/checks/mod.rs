@@ -16,9 +16,10 @@ mod command;
 mod http;
 mod spec;
 mod tcp;
+mod timing;
 mod tls;
 pub mod url;
-mod words;
+pub(crate) mod words;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
@@ -27,6 +28,7 @@ use std::time::Duration;
 pub use spec::{
     Check, CommandProbe, Concerns, HttpProbe, Probe, StatusSet, TcpProbe, Timing, TlsOptions,
 };
+pub use timing::{GREATEST_COUNT, TimingFault, TimingWish};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 

@@ -11,20 +11,9 @@ use clap::ArgMatches;
 
 use super::args::CheckArgs;
 use crate::checks::url::redacted;
-use crate::checks::{Check, Probe, StatusSet, Timing};
+use crate::checks::{Check, Probe, StatusSet, Timing, TimingFault, TimingWish};
 use crate::duration;
 use crate::failure::{Failure, Result};
-
-/// One second: the interval, and the timeout, of a check that names none.
-const DEFAULT_TIME: Duration = Duration::from_secs(1);
-/// Two good results end a failure: one may be luck.
-const DEFAULT_RISE: u32 = 2;
-/// Three bad results are a failure: one may be a lost packet.
-const DEFAULT_FALL: u32 = 3;
-/// Faster than this, a check is a load test.
-const LEAST_INTERVAL: Duration = Duration::from_millis(10);
-/// Slower than this, nobody would be waiting for it.
-const GREATEST_INTERVAL: Duration = Duration::from_hours(1);
 
 /// A modifier's value.
 #[derive(Debug, Clone)]
@@ -68,10 +57,7 @@ impl Modifier {
 /// A check in the making.
 struct Draft {
     probe: Probe,
-    interval: Option<Duration>,
-    timeout: Option<Duration>,
-    rise: u32,
-    fall: u32,
+    timing: TimingWish,
 }
 
 /// Joins the checks with their modifiers.
@@ -148,16 +134,16 @@ fn modifiers(args: &CheckArgs, matches: &ArgMatches) -> Vec<(usize, Modifier)> {
 
 impl Draft {
     fn new(probe: Probe) -> Self {
-        Self { probe, interval: None, timeout: None, rise: DEFAULT_RISE, fall: DEFAULT_FALL }
+        Self { probe, timing: TimingWish::default() }
     }
 
     /// Applies `modifier` and says whether this kind of check can have it.
     fn apply(&mut self, modifier: &Modifier) -> bool {
         match modifier.clone() {
-            Modifier::Interval(interval) => self.interval = Some(interval),
-            Modifier::Timeout(timeout) => self.timeout = Some(timeout),
-            Modifier::Rise(rise) => self.rise = rise,
-            Modifier::Fall(fall) => self.fall = fall,
+            Modifier::Interval(interval) => self.timing.interval = Some(interval),
+            Modifier::Timeout(timeout) => self.timing.timeout = Some(timeout),
+            Modifier::Rise(rise) => self.timing.rise = Some(rise),
+            Modifier::Fall(fall) => self.timing.fall = Some(fall),
             for_http => return self.apply_to_http(for_http),
         }
         true
@@ -181,34 +167,31 @@ impl Draft {
     }
 
     fn finish(self) -> Result<Check> {
-        let (interval, timeout) = match (self.interval, self.timeout) {
-            (Some(interval), Some(timeout)) => (interval, timeout),
-            (Some(interval), None) => (interval, interval.min(DEFAULT_TIME)),
-            (None, Some(timeout)) => (timeout.max(DEFAULT_TIME), timeout),
-            (None, None) => (DEFAULT_TIME, DEFAULT_TIME),
-        };
         let probe = &self.probe;
-        if !(LEAST_INTERVAL..=GREATEST_INTERVAL).contains(&interval) {
-            let shown = duration::show(interval);
-            return Err(Failure::usage(format!("--check-interval {shown} of {probe}"))
-                .expected("from 10ms to 1h"));
-        }
-        if timeout.is_zero() || timeout > interval {
-            return Err(Failure::usage(format!(
-                "--check-timeout {} of {probe} with --check-interval {}",
-                duration::show(timeout),
-                duration::show(interval)
-            ))
-            .expected("a timeout above zero and at most the interval"));
-        }
+        let timing = Timing::resolve(self.timing).map_err(|fault| refused(fault, probe))?;
         if let Probe::Http(http) = probe
             && http.expect_text.as_deref() == Some("")
         {
             return Err(Failure::usage(format!("--expect-text of {probe} is empty"))
                 .expected("text that only a working page has"));
         }
-        let timing = Timing { interval, timeout, rise: self.rise, fall: self.fall };
         Ok(Check { probe: self.probe, timing })
+    }
+}
+
+/// A timing that no check can have.
+fn refused(fault: TimingFault, probe: &Probe) -> Failure {
+    match fault {
+        TimingFault::Interval(interval) => {
+            Failure::usage(format!("--check-interval {} of {probe}", duration::show(interval)))
+                .expected("from 10ms to 1h")
+        }
+        TimingFault::Timeout { timeout, interval } => Failure::usage(format!(
+            "--check-timeout {} of {probe} with --check-interval {}",
+            duration::show(timeout),
+            duration::show(interval)
+        ))
+        .expected("a timeout above zero and at most the interval"),
     }
 }
 
