@@ -13,6 +13,7 @@ pub mod duration;
 pub mod failure;
 pub mod fast;
 pub mod host;
+pub mod keygen;
 pub mod link;
 pub mod log;
 pub mod slow;

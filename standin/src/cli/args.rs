@@ -16,6 +16,7 @@ use crate::announce::Forms;
 use crate::checks::StatusSet;
 use crate::demo::DemoArgs;
 use crate::duration;
+use crate::keygen::KeygenArgs;
 use crate::log::{Format, Level};
 
 /// Where `standin status` looks when no `--socket` is given.
@@ -52,6 +53,8 @@ pub enum Command {
     SendArp(SendArpArgs),
     /// Show what a running `standin for` is doing
     Status(StatusArgs),
+    /// Make the key file that the nodes of a cluster share
+    Keygen(KeygenArgs),
 }
 
 /// The heading of what shows what is going on.

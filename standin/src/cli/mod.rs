@@ -17,6 +17,7 @@ pub use options::ForOptions;
 
 use crate::demo::DemoArgs;
 use crate::failure::Failure;
+use crate::keygen::KeygenArgs;
 
 /// What was asked for.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub enum Request {
     SendArp(SendArpArgs),
     /// `standin status`
     Status(StatusArgs),
+    /// `standin keygen`
+    Keygen(KeygenArgs),
 }
 
 /// Why there is no [`Request`].
@@ -66,5 +69,6 @@ where
         args::Command::Announce(announce) => Ok(Request::Announce(announce)),
         args::Command::SendArp(send_arp) => Ok(Request::SendArp(send_arp)),
         args::Command::Status(status) => Ok(Request::Status(status)),
+        args::Command::Keygen(keygen) => Ok(Request::Keygen(keygen)),
     }
 }
