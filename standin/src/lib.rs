@@ -12,6 +12,7 @@ pub mod demo;
 pub mod duration;
 pub mod failure;
 pub mod fast;
+pub mod file;
 pub mod host;
 pub mod keygen;
 pub mod link;

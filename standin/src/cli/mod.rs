@@ -5,8 +5,8 @@
 
 mod args;
 mod modifiers;
-mod options;
-mod values;
+pub(crate) mod options;
+pub(crate) mod values;
 
 use std::ffi::OsString;
 

@@ -17,9 +17,9 @@ use crate::failure::{Failure, Result};
 use crate::log::{Format, Level};
 
 /// Probes closer together than this are a flood.
-const LEAST_INTERVAL: Duration = Duration::from_millis(1);
+pub(crate) const LEAST_INTERVAL: Duration = Duration::from_millis(1);
 /// A day: the longest delay that `--back-after` and `--failback` take.
-const GREATEST_DELAY: Duration = Duration::from_hours(24);
+pub(crate) const GREATEST_DELAY: Duration = Duration::from_hours(24);
 
 /// What `standin for` was asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +142,7 @@ fn judge_addresses(args: &ForArgs) -> Result<()> {
 }
 
 /// Why no single host can have `address`, if so.
-fn unusable(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn unusable(address: IpAddr) -> Option<&'static str> {
     if address.is_unspecified() {
         Some("the unspecified address")
     } else if address.is_loopback() {

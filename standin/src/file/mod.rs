@@ -1,0 +1,200 @@
+//! The configuration file of a cluster: one file, the same on every node.
+//!
+//! Owns what every key means, what is wrong with a file and where. [`ClusterFile`] is the typed
+//! result, and one that exists is valid. Never looks at this host (that is [`crate::doctor`]'s)
+//! and never changes anything; the only file it opens is the one it is given.
+//!
+//! ```text
+//! text ── toml ──► table ── nodes, checks, vips, settings ──► drafts ── cross ──► ClusterFile
+//!                     │              │                                 │
+//!                     └──────────────┴────────► Problems ◄─────────────┘
+//! ```
+//!
+//! Invariant: one run names every problem of a file, each with its place; there is a
+//! [`ClusterFile`] exactly when none of them is an error.
+
+mod address;
+mod checks;
+mod cross;
+mod digest;
+mod keys;
+mod model;
+mod nodes;
+mod problem;
+mod reader;
+mod secret;
+mod settings;
+mod this_node;
+mod vips;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+pub use address::{AddressRange, MOST_VIPS};
+pub use keys::Section;
+pub use model::{
+    Authority, ClusterFile, Control, HookCommand, Hooks, NamedCheck, NamedCheckId, Node, NodeId,
+    OnDoubt, Placement, Timing, Vantage, VipGroup,
+};
+pub use problem::{Problem, Problems, Severity, Source, Span};
+pub use settings::DEFAULT_PORT;
+pub use this_node::find_self;
+use toml::de::DeTable;
+
+use self::reader::Table;
+use crate::failure::{Code, Failure, Result, plain_io};
+
+/// Where the file is when nothing else is said.
+pub const DEFAULT_PATH: &str = "/etc/standin/standin.toml";
+/// Ten thousand addresses in full take less than a twentieth of this.
+const LARGEST_FILE_BYTES: u64 = 8 << 20;
+
+/// A file that was read: what it says, if it is valid, and what is wrong or risky in it.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// The text.
+    pub source: Source,
+    /// What it says; none when there is an error.
+    pub file: Option<ClusterFile>,
+    /// What is wrong or risky.
+    pub problems: Problems,
+}
+
+impl Parsed {
+    /// The valid file, with its warnings as sentences.
+    ///
+    /// # Errors
+    /// All errors of the file, drawn.
+    pub fn into_valid(self, colour: bool) -> Result<(ClusterFile, Vec<String>)> {
+        let Some(file) = self.file else {
+            let shown = self.problems.render(&self.source, colour);
+            let count = counted(self.problems.errors(), "error");
+            let path = self.source.path.display();
+            return Err(Failure::config(format!("{count} in {path}\n\n{}", shown.trim_end())));
+        };
+        let warning = |problem: &Problem| {
+            let (line, column) = self.source.position(problem.span.start);
+            format!("{}:{line}:{column}: {}", self.source.path.display(), problem.message)
+        };
+        let warnings = self.problems.iter().map(warning).collect();
+        Ok((file, warnings))
+    }
+}
+
+/// `1 error`, `2 errors`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Reads and judges a file.
+///
+/// # Errors
+/// It cannot be read or is no text. What is wrong *in* it is in the [`Parsed`].
+pub fn load(path: &Path) -> Result<Parsed> {
+    let shown = path.display();
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| unreadable(path, &error))?;
+    if bytes.len() as u64 > LARGEST_FILE_BYTES {
+        return Err(Failure::config(format!("{shown} is larger than 8 MiB"))
+            .advice("write addresses that follow each other as a range: \"10.0.0.10-10.0.0.40\""));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..good].split(|byte| *byte == b'\n').count();
+        Failure::config(format!("{shown}:{line}: this is not UTF-8 text"))
+    })?;
+    Ok(parse(Source::new(path, text)))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    let failure =
+        Failure::new(Code::Config, format!("cannot read {}: {}", path.display(), plain_io(error)));
+    match error.kind() {
+        std::io::ErrorKind::NotFound => failure
+            .expected("the configuration file of the cluster")
+            .advice("name it, as in: standin check ./standin.toml"),
+        std::io::ErrorKind::PermissionDenied => failure.advice("run it as root"),
+        _ => failure,
+    }
+}
+
+/// Judges a text.
+pub fn parse(source: Source) -> Parsed {
+    let mut problems = Problems::default();
+    let (document, faults) = DeTable::parse_recoverable(&source.text);
+    for fault in &faults {
+        let span = fault.span().unwrap_or_default();
+        problems.push(Problem::error(span.clone(), syntax(&source.text, span, fault.message())));
+    }
+    let syntax = faults.len();
+    let top = Table::open(document.get_ref(), 0..0, Section::Top, &mut problems);
+    let file = read(&top, &source.path, &mut problems);
+    problems.settle(&source, syntax);
+    let file = file.filter(|_| problems.errors() == 0);
+    drop(document);
+    Parsed { source, file, problems }
+}
+
+/// What the parser says, in better words where it guesses at a value that is not there.
+fn syntax<'a>(text: &str, span: Span, said: &'a str) -> &'a str {
+    let rest = text.get(span.start..).unwrap_or_default().lines().next().unwrap_or_default();
+    let is_missing = rest.trim_start().is_empty() || rest.trim_start().starts_with('#');
+    if is_missing && said.starts_with("string values must be quoted") {
+        "the value is missing"
+    } else {
+        said
+    }
+}
+
+/// Reads everything; whatever is wrong is a problem.
+fn read(top: &Table<'_>, path: &Path, problems: &mut Problems) -> Option<ClusterFile> {
+    let cluster = cluster(top, problems);
+    let nodes = nodes::read(top, problems);
+    let checks = checks::read(top, problems);
+    let known = vips::Known { nodes: &nodes, checks: &checks };
+    let vips = vips::read(top, &known, problems);
+    let isolated = isolated(top, problems);
+    let drafts = cross::Drafts { nodes: &nodes, checks: &checks, vips: &vips, isolated: &isolated };
+    cross::judge(&drafts, problems);
+    let timing = settings::timing(top, problems);
+    let hooks = settings::hooks(top, problems);
+    let control = settings::control(top, problems);
+    let authority = settings::authority(top, problems);
+    let port = settings::port(top, problems);
+    let key_file = settings::key_file(top, path, problems);
+    Some(ClusterFile {
+        cluster: cluster?,
+        key_file,
+        port,
+        authority,
+        nodes: nodes.into_iter().map(nodes::NodeDraft::finish).collect(),
+        vips: vips.into_iter().map(|draft| draft.group).collect(),
+        checks: checks.into_iter().map(|draft| draft.check).collect::<Option<_>>()?,
+        timing,
+        hooks,
+        isolated_when_unreachable: isolated.into_iter().map(|(address, _)| address).collect(),
+        control,
+    })
+}
+
+fn cluster(top: &Table<'_>, problems: &mut Problems) -> Option<String> {
+    let value =
+        top.need("cluster", "cluster = \"web\", a name of its own on this network", problems)?;
+    let text = value.text(problems)?;
+    match nodes::judge_name(text.text) {
+        Ok(()) => Some(text.text.to_owned()),
+        Err(why) => {
+            problems.push(Problem::error(text.span(), format!("'{}' {why}", text.text)));
+            None
+        }
+    }
+}
+
+fn isolated(top: &Table<'_>, problems: &mut Problems) -> Vec<(std::net::IpAddr, Span)> {
+    let value = top.get("isolated-when-unreachable");
+    let texts = value.map(|value| value.texts("an address", problems)).unwrap_or_default();
+    texts.into_iter().filter_map(|text| nodes::one(text, problems)).collect()
+}

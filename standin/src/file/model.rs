@@ -1,0 +1,239 @@
+//! What a configuration file says, typed. Every value has been judged: a [`ClusterFile`] that
+//! exists contradicts neither itself nor what any host could do.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use standin_core::config::{Failback, OnAnswer};
+
+use super::address::AddressRange;
+use crate::checks::Check;
+
+/// A node: its position in [`ClusterFile::nodes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u8);
+
+/// A named check: its position in [`ClusterFile::checks`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NamedCheckId(pub u32);
+
+/// A whole configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterFile {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The file with the keys, absolute or relative to the working directory.
+    pub key_file: PathBuf,
+    /// The UDP port of the heartbeats, the same on every node.
+    pub port: u16,
+    /// What gives a node the right to hold a VIP.
+    pub authority: Authority,
+    /// 2 to 64 nodes, in the order of the file.
+    pub nodes: Vec<Node>,
+    /// The groups of VIPs, in the order of the file; at least one, at most 10 000 addresses.
+    pub vips: Vec<VipGroup>,
+    /// The checks, in the order of the file.
+    pub checks: Vec<NamedCheck>,
+    /// When a node is dead and when it is back.
+    pub timing: Timing,
+    /// What is run when something happens.
+    pub hooks: Hooks,
+    /// A node that reaches neither a peer nor any of these is cut off; empty: never judged so.
+    pub isolated_when_unreachable: Vec<IpAddr>,
+    /// Where the status is told and commands are taken.
+    pub control: Control,
+}
+
+/// What gives a node the right to hold a VIP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// Nothing but what it sees.
+    None,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name, as its host name has it.
+    pub name: String,
+    /// Its real addresses; at least one. Each is a path for heartbeats.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Addresses that share their settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VipGroup {
+    /// How it is called: its `name`, or its addresses as they were written.
+    pub name: String,
+    /// The addresses; no two ranges overlap anywhere in the file.
+    pub ranges: Vec<AddressRange>,
+    /// Who may hold them.
+    pub placement: Placement,
+    /// The interface that carries them; none: the one whose subnet they are in.
+    pub interface: Option<String>,
+    /// The checks of their service.
+    pub checks: Vec<NamedCheckId>,
+    /// Whether and when they go home.
+    pub failback: Failback,
+    /// What a node that is cut off does with them.
+    pub on_doubt: OnDoubt,
+    /// The holder is silent, but something still answers for an address.
+    pub on_answer: OnAnswer,
+    /// DNS names whose addresses are exactly these.
+    pub dns: Vec<String>,
+}
+
+impl VipGroup {
+    /// Every address with its prefix length, made one by one.
+    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> + '_ {
+        self.ranges.iter().flat_map(|range| range.iter().map(move |ip| (ip, range.prefix)))
+    }
+
+    /// How many addresses there are.
+    pub fn count(&self) -> u32 {
+        self.ranges.iter().map(AddressRange::count).sum()
+    }
+
+    /// Whether an address is one of them.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.ranges.iter().any(|range| range.contains(address))
+    }
+}
+
+/// Who may hold a group of VIPs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placement {
+    /// All addresses on the first of these nodes that is fit; the first one is their home.
+    Ordered(Vec<NodeId>),
+    /// The addresses shared evenly over those of these nodes that are fit.
+    Spread(Vec<NodeId>),
+}
+
+impl Placement {
+    /// The nodes that may hold an address; at least one.
+    pub fn eligible(&self) -> &[NodeId] {
+        match self {
+            Self::Ordered(nodes) | Self::Spread(nodes) => nodes,
+        }
+    }
+
+    /// The node that all addresses prefer, if there is one.
+    pub fn home(&self) -> Option<NodeId> {
+        match self {
+            Self::Ordered(nodes) => nodes.first().copied(),
+            Self::Spread(_) => None,
+        }
+    }
+}
+
+/// What a node does with a VIP when it cannot know whether another node holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDoubt {
+    /// It gives it up: better no holder than two.
+    Release,
+    /// It keeps it: better two holders than none.
+    Hold,
+}
+
+/// A check with a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedCheck {
+    /// The name, from `[check.NAME]`.
+    pub name: String,
+    /// The check, the same as a `--check` of the command line.
+    pub check: Check,
+    /// Who makes it.
+    pub from: Vantage,
+}
+
+/// Who makes a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vantage {
+    /// Each node on itself.
+    OnItself,
+    /// The other nodes, from outside.
+    Peers,
+}
+
+/// The times from which all others are derived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// A node is dead when nothing at all was heard of it for so long.
+    pub dead_after: Duration,
+    /// From one heartbeat to the next; at most half of `dead_after`.
+    pub interval: Duration,
+    /// A node is back when it was heard steadily for so long.
+    pub back_after: Duration,
+}
+
+/// What is run when something happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hooks {
+    /// A VIP was taken.
+    pub on_take: Option<HookCommand>,
+    /// A VIP was given up.
+    pub on_release: Option<HookCommand>,
+    /// This node does not know whether it may hold a VIP.
+    pub on_doubt: Option<HookCommand>,
+    /// Another host answers for a VIP that this node holds.
+    pub on_conflict: Option<HookCommand>,
+    /// The time that one run has.
+    pub timeout: Duration,
+}
+
+/// A program with its arguments, run without a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookCommand {
+    /// Its absolute path.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+}
+
+/// Where the status is told and commands are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// The Unix socket.
+    pub socket: PathBuf,
+    /// Its permissions.
+    pub mode: u32,
+    /// The group it belongs to; none: that of the process.
+    pub group: Option<String>,
+}
+
+impl ClusterFile {
+    /// A node by its id.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[usize::from(id.0)]
+    }
+
+    /// The ids of all nodes.
+    pub fn node_ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        // There are at most 64.
+        (0..self.nodes.len()).map(|position| NodeId(position as u8))
+    }
+
+    /// A check by its id.
+    pub fn check(&self, id: NamedCheckId) -> &NamedCheck {
+        &self.checks[id.0 as usize]
+    }
+
+    /// The group that an address belongs to.
+    pub fn group_of(&self, address: IpAddr) -> Option<&VipGroup> {
+        self.vips.iter().find(|group| group.contains(address))
+    }
+
+    /// How many VIPs there are.
+    pub fn vip_count(&self) -> u32 {
+        self.vips.iter().map(VipGroup::count).sum()
+    }
+}
+
+impl fmt::Display for HookCommand {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Arguments may be secrets.
+        write!(out, "{}", self.program.display())
+    }
+}
