@@ -9,6 +9,7 @@ pub mod checks;
 pub mod cli;
 pub mod control;
 pub mod demo;
+pub mod doctor;
 pub mod duration;
 pub mod failure;
 pub mod fast;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use standin::cli::{Refusal, Request};
 use standin::failure::{Code, Failure};
-use standin::{announce, cli, control, demo, keygen, stand_in};
+use standin::{announce, cli, control, demo, doctor, keygen, stand_in};
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
@@ -32,6 +32,7 @@ fn run(request: &Request) -> Result<ExitCode, Failure> {
             let text = control::status(&args.socket, args.json)?;
             print(&text);
         }
+        Request::Check(args) => return doctor::run(args, &mut print),
         Request::Keygen(args) => print(&keygen::run(&args.file, args.rotate)?),
     }
     Ok(ExitCode::SUCCESS)

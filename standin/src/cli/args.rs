@@ -15,6 +15,7 @@ use super::values;
 use crate::announce::Forms;
 use crate::checks::StatusSet;
 use crate::demo::DemoArgs;
+use crate::doctor::DoctorArgs;
 use crate::duration;
 use crate::keygen::KeygenArgs;
 use crate::log::{Format, Level};
@@ -53,6 +54,8 @@ pub enum Command {
     SendArp(SendArpArgs),
     /// Show what a running `standin for` is doing
     Status(StatusArgs),
+    /// Judge a cluster's configuration file, and this host by it
+    Check(DoctorArgs),
     /// Make the key file that the nodes of a cluster share
     Keygen(KeygenArgs),
 }

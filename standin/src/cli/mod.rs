@@ -16,6 +16,7 @@ pub use args::{AnnounceArgs, Cli, DEFAULT_SOCKET, SendArpArgs, StatusArgs};
 pub use options::ForOptions;
 
 use crate::demo::DemoArgs;
+use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
 use crate::keygen::KeygenArgs;
 
@@ -32,6 +33,8 @@ pub enum Request {
     SendArp(SendArpArgs),
     /// `standin status`
     Status(StatusArgs),
+    /// `standin check`
+    Check(DoctorArgs),
     /// `standin keygen`
     Keygen(KeygenArgs),
 }
@@ -69,6 +72,7 @@ where
         args::Command::Announce(announce) => Ok(Request::Announce(announce)),
         args::Command::SendArp(send_arp) => Ok(Request::SendArp(send_arp)),
         args::Command::Status(status) => Ok(Request::Status(status)),
+        args::Command::Check(check) => Ok(Request::Check(check)),
         args::Command::Keygen(keygen) => Ok(Request::Keygen(keygen)),
     }
 }

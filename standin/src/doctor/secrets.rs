@@ -1,0 +1,82 @@
+//! The key file, and a configuration file that holds a password.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+
+use super::{Finding, Findings, Patient};
+use crate::checks::Probe;
+use crate::keygen::Keys;
+
+/// Judges who may read what is secret.
+pub fn judge(patient: &Patient<'_, '_>, findings: &mut Findings) {
+    let path = patient.files.path(&patient.file.key_file);
+    let shown = patient.file.key_file.display().to_string();
+    let keys = match Keys::read(&path) {
+        Ok(keys) => keys,
+        Err(failure) => {
+            findings.push(Finding::failure("key", &shown, &failure));
+            return;
+        }
+    };
+    let before = findings.iter().count();
+    if let Ok(metadata) = path.metadata() {
+        readers(&shown, &metadata, findings);
+    }
+    if keys.previous.is_some() {
+        findings.push(
+            Finding::warn("key", &shown, "two keys are accepted: a rotation is under way")
+                .to_do("when every node has this file, delete its last line on each"),
+        );
+    }
+    if findings.iter().count() == before {
+        findings.ok("key", &shown, "one key, for its owner only");
+    }
+    let holds_password = |probe: &Probe| match probe {
+        Probe::Http(http) => http.url.authorization().is_some(),
+        Probe::Tcp(_) | Probe::Command(_) => false,
+    };
+    let secret = patient.file.checks.iter().find(|named| holds_password(&named.check.probe));
+    if let Some(named) = secret {
+        findings.push(Finding::warn(
+            "key",
+            &named.name,
+            "the check's URL holds a password: the configuration file is for its owner only (mode 0600)",
+        ));
+    }
+}
+
+fn readers(shown: &str, metadata: &Metadata, findings: &mut Findings) {
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o007 != 0 {
+        findings.push(
+            Finding::fail(
+                "key",
+                shown,
+                format!("mode {mode:04o}: everyone on this host can read it or change it"),
+            )
+            .to_do(format!("chmod 0600 {shown}"))
+            .to_do("and if others were on this host: standin keygen --rotate"),
+        );
+    } else if mode & 0o070 != 0 {
+        findings.push(
+            Finding::warn(
+                "key",
+                shown,
+                format!("mode {mode:04o}: group {} has access to it", metadata.gid()),
+            )
+            .to_do(format!("chmod 0600 {shown}, unless the daemon runs with that group")),
+        );
+    }
+    let me = standin_uid();
+    if metadata.uid() != 0 && Some(metadata.uid()) != me {
+        findings.push(
+            Finding::warn("key", shown, format!("it belongs to user {}", metadata.uid()))
+                .to_do(format!("chown root {shown}, or to the user that the daemon runs as")),
+        );
+    }
+}
+
+/// The user of this process, as the owner of its directory in `/proc` tells.
+fn standin_uid() -> Option<u32> {
+    std::fs::metadata("/proc/self").ok().map(|metadata| metadata.uid())
+}
