@@ -8,6 +8,7 @@
 //! |---|---|
 //! | arp output | a sender address that is managed and not held, or quiet |
 //! | ip, ip6 input | a destination that is managed and not held |
+//! | ip, ip6 prerouting | the same, where it is an address of this host: before DNAT sees it |
 //! | ip, ip6 output | a source that is managed and not held |
 //! | ip6 output | a neighbour advertisement whose target is managed and not held, or quiet |
 //! | ip6 output | a neighbour solicitation from a quiet source: it would teach our MAC address |
@@ -38,9 +39,9 @@
 //! # What it does not see
 //!
 //! Frames that packet sockets send (our own announcements, `arping`) pass no chain: who announces
-//! must look at the lease itself. Packets whose destination is rewritten before routing (DNAT, a
-//! load balancer's or a container engine's rules) no longer have the VIP when they reach the input
-//! hook. Such rules on a node that guards a VIP need the same condition.
+//! must look at the lease itself. And where [`Support::routing_lookup`] is missing, packets whose
+//! destination a rule rewrites before routing (DNAT: a container engine's published ports) no
+//! longer have the VIP when they reach the input hook.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -78,6 +79,8 @@ pub struct Support {
     missing: Vec<Error>,
     /// Whether tables can be kept from others' hands (Linux 6.9).
     pub ownership: bool,
+    /// Whether rules can ask if an address is this host's (`CONFIG_NFT_FIB`).
+    pub routing_lookup: bool,
 }
 
 impl Support {
@@ -89,11 +92,18 @@ impl Support {
 
     fn ask(socket: &mut NetfilterSocket) -> Result<Self> {
         let (mut families, mut missing) = (vec![], vec![]);
+        let mut routing_lookup = true;
         for family in scheme::FAMILIES {
-            let mut trial = socket.transaction();
-            scheme::create(&mut trial, Table { family, name: TRIAL_NAME }, 0);
-            match socket.check(trial) {
-                Ok(()) => families.push(family),
+            let mut tried = |lookup| {
+                let mut trial = socket.transaction();
+                scheme::create(&mut trial, Table { family, name: TRIAL_NAME }, 0, lookup);
+                socket.check(trial)
+            };
+            match tried(false) {
+                Ok(()) => {
+                    routing_lookup &= tried(true).is_ok();
+                    families.push(family);
+                }
                 Err(error) if error.is_permission() => return Err(error),
                 Err(error) => missing.push(error),
             }
@@ -104,7 +114,7 @@ impl Support {
             trial.create_table(Table { family, name: TRIAL_NAME }, OWNED);
             ownership &= socket.check(trial).is_ok();
         }
-        Ok(Self { families, missing, ownership })
+        Ok(Self { families, missing, ownership, routing_lookup })
     }
 
     /// Whether VIPs of this address's version can be guarded.
@@ -189,9 +199,11 @@ impl Guard {
             ticket: 0,
         };
         guard.check_covered(managed)?;
-        let kept = leftover == Leftover::KeepHeld && guard.create(managed, ownership, true).is_ok();
+        let lookup = support.routing_lookup;
+        let kept = leftover == Leftover::KeepHeld
+            && guard.create(managed, ownership, lookup, true).is_ok();
         if !kept {
-            guard.create(managed, ownership, false)?;
+            guard.create(managed, ownership, lookup, false)?;
         }
         guard.renews_in_place = guard.ask_how_to_renew()?;
         Ok(guard)
@@ -199,14 +211,14 @@ impl Guard {
 
     /// Creates the tables anew, or makes them what they should be around the leases in them: in
     /// one transaction either way, so that there is no moment without rules.
-    fn create(&mut self, managed: &[IpAddr], flags: u32, keep: bool) -> Result<()> {
+    fn create(&mut self, managed: &[IpAddr], flags: u32, lookup: bool, keep: bool) -> Result<()> {
         let mut transaction = self.socket.transaction();
         for &family in &self.families {
             let table = Table { family, name: &self.name };
             if !keep {
                 transaction.create_table(table, 0).delete_table(table);
             }
-            scheme::create(&mut transaction, table, flags);
+            scheme::create(&mut transaction, table, flags, lookup);
             for set in [scheme::MANAGED, scheme::QUIET] {
                 transaction.clear_set(table, set);
             }

@@ -19,4 +19,4 @@ pub mod transaction;
 pub use guard::{Guard, Held, Leftover, Support, Ticket};
 pub use rule::{Base, Comparison, Expression, MetaKey, Verdict};
 pub use socket::{Element, NetfilterSocket};
-pub use transaction::{Chain, Family, Hook, Key, KeyType, Set, Table, Transaction};
+pub use transaction::{Chain, ChainKind, Family, Hook, Key, KeyType, Set, Table, Transaction};

@@ -74,6 +74,9 @@ pub enum Expression {
         /// In bytes, at most 16.
         length: u32,
     },
+    /// Loads what the routing tables say of the destination address: its `RTN_*`, 4 bytes in the
+    /// machine's order; 2 is 'an address of this host'. Needs `CONFIG_NFT_FIB`.
+    DestinationType,
     /// Loads what is known about the packet.
     Meta(MetaKey),
     /// Goes on if the register compares so with these bytes.
@@ -89,17 +92,22 @@ pub enum Expression {
     Counter,
     /// Ends the rule with a verdict.
     Verdict(Verdict),
+    /// Ends the rule and sends the packet to this host's own address on the interface it came in
+    /// by. Only in a chain that translates.
+    Redirect,
 }
 
 impl Expression {
     fn name(&self) -> &'static str {
         match self {
             Self::Load { .. } => "payload",
+            Self::DestinationType => "fib",
             Self::Meta(_) => "meta",
             Self::Compare(..) => "cmp",
             Self::Lookup { .. } => "lookup",
             Self::Counter => "counter",
             Self::Verdict(_) => "immediate",
+            Self::Redirect => "redir",
         }
     }
 
@@ -151,7 +159,11 @@ impl Expression {
                     data.attribute_be32(5, LOOKUP_INVERSE);
                 }
             }
-            Self::Counter => {}
+            Self::DestinationType => {
+                // NFTA_FIB_DREG, _RESULT (NFT_FIB_RESULT_ADDRTYPE), _FLAGS (NFTA_FIB_F_DADDR).
+                data.attribute_be32(1, REGISTER).attribute_be32(2, 3).attribute_be32(3, 2);
+            }
+            Self::Counter | Self::Redirect => {}
             Self::Verdict(verdict) => {
                 let code = match verdict {
                     Verdict::Drop => 0,
@@ -254,5 +266,15 @@ mod tests {
                 4, 0, 2, 0x80,
         ];
         assert_eq!(encoded(&Expression::Counter), expected);
+        #[rustfmt::skip]
+        let expected = [
+            40, 0, 1, 0x80,
+                8, 0, 1, 0,  b'f', b'i', b'b', 0,
+                28, 0, 2, 0x80,
+                    8, 0, 1, 0,  0, 0, 0, 1,
+                    8, 0, 2, 0,  0, 0, 0, 3,
+                    8, 0, 3, 0,  0, 0, 0, 2,
+        ];
+        assert_eq!(encoded(&Expression::DestinationType), expected);
     }
 }

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use super::rule::{Base, Comparison, Expression, MetaKey, Verdict};
-use super::transaction::{Chain, Family, Hook, KeyType, Set, Table, Transaction};
+use super::transaction::{Chain, ChainKind, Family, Hook, KeyType, Set, Table, Transaction};
 
 pub(super) const FAMILIES: [Family; 3] = [Family::Arp, Family::Ip, Family::Ip6];
 
@@ -18,6 +18,7 @@ pub(super) const QUIET: &str = "quiet";
 /// Proof that a renewal comes in time; in every family, though one is enough.
 pub(super) const TICKET: &str = "ticket";
 
+const PREROUTING: &str = "prerouting";
 const INPUT: &str = "input";
 const OUTPUT: &str = "output";
 /// Before connection tracking (-200), address translation and everybody's filters (0).
@@ -36,6 +37,8 @@ const ICMPV6_TYPE: Expression = Expression::Load { base: Base::Transport, offset
 const ADVERTISED_TARGET: Expression =
     Expression::Load { base: Base::Transport, offset: 8, length: 16 };
 
+/// `RTN_LOCAL`.
+const LOCAL: u32 = 2;
 const ICMPV6: u8 = 58;
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
@@ -49,8 +52,8 @@ pub(super) fn families_of(ip: IpAddr) -> &'static [Family] {
 }
 
 /// Creates a table and all in it, or makes one that is there the same: rules are written anew,
-/// elements stay.
-pub(super) fn create(transaction: &mut Transaction, table: Table<'_>, flags: u32) {
+/// elements stay. `lookup`: with rules that ask the routing tables.
+pub(super) fn create(transaction: &mut Transaction, table: Table<'_>, flags: u32, lookup: bool) {
     transaction.create_table(table, flags);
     let key = match table.family {
         Family::Arp | Family::Ip => KeyType::Ipv4,
@@ -64,8 +67,9 @@ pub(super) fn create(transaction: &mut Transaction, table: Table<'_>, flags: u32
     ] {
         transaction.create_set(table, Set { name, key, timeout });
     }
-    for (name, hook, rules) in chains(table.family) {
-        transaction.create_chain(table, Chain { name, hook, priority: PRIORITY });
+    for (name, hook, rules) in chains(table.family, lookup) {
+        let kind = ChainKind::Filter;
+        transaction.create_chain(table, Chain { name, kind, hook, priority: PRIORITY });
         transaction.delete_rules(table, name);
         for rule in rules {
             transaction.append_rule(table, name, &rule);
@@ -75,30 +79,33 @@ pub(super) fn create(transaction: &mut Transaction, table: Table<'_>, flags: u32
 
 type Rule = Vec<Expression>;
 
-fn chains(family: Family) -> Vec<(&'static str, Hook, Vec<Rule>)> {
-    match family {
+fn chains(family: Family, lookup: bool) -> Vec<(&'static str, Hook, Vec<Rule>)> {
+    let (source, destination) = match family {
         Family::Arp => {
             let output = vec![unheld(&[], &ARP_SENDER), quiet(&[], &ARP_SENDER)];
-            vec![(OUTPUT, Hook::Output, output)]
+            return vec![(OUTPUT, Hook::Output, output)];
         }
-        Family::Ip => vec![
-            (INPUT, Hook::Input, vec![unheld(&[], &IPV4_DESTINATION)]),
-            (OUTPUT, Hook::Output, vec![unheld(&[], &IPV4_SOURCE)]),
-        ],
-        Family::Ip6 => {
-            let advertisement = icmpv6(NEIGHBOUR_ADVERTISEMENT);
-            let output = vec![
-                unheld(&[], &IPV6_SOURCE),
-                unheld(&advertisement, &ADVERTISED_TARGET),
-                quiet(&advertisement, &ADVERTISED_TARGET),
-                quiet(&icmpv6(NEIGHBOUR_SOLICITATION), &IPV6_SOURCE),
-            ];
-            vec![
-                (INPUT, Hook::Input, vec![unheld(&[], &IPV6_DESTINATION)]),
-                (OUTPUT, Hook::Output, output),
-            ]
-        }
+        Family::Ip => (IPV4_SOURCE, IPV4_DESTINATION),
+        Family::Ip6 => (IPV6_SOURCE, IPV6_DESTINATION),
+    };
+    let mut output = vec![unheld(&[], &source)];
+    if family == Family::Ip6 {
+        let advertisement = icmpv6(NEIGHBOUR_ADVERTISEMENT);
+        output.push(unheld(&advertisement, &ADVERTISED_TARGET));
+        output.push(quiet(&advertisement, &ADVERTISED_TARGET));
+        output.push(quiet(&icmpv6(NEIGHBOUR_SOLICITATION), &source));
     }
+    let input = vec![unheld(&[], &destination)];
+    let mut chains = vec![(INPUT, Hook::Input, input), (OUTPUT, Hook::Output, output)];
+    if lookup {
+        // What is only passing on its way to another holder is none of our business.
+        let local = [
+            Expression::DestinationType,
+            Expression::Compare(Comparison::Equal, LOCAL.to_ne_bytes().to_vec()),
+        ];
+        chains.push((PREROUTING, Hook::Prerouting, vec![unheld(&local, &destination)]));
+    }
+    chains
 }
 
 fn icmpv6(kind: u8) -> Rule {

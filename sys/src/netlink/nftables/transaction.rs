@@ -119,11 +119,31 @@ impl Hook {
     }
 }
 
+/// What a chain may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChainKind {
+    /// Let packets pass or drop them.
+    Filter,
+    /// Change the addresses of a connection's first packet, and so of all of it.
+    Translate,
+}
+
+impl ChainKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::Translate => "nat",
+        }
+    }
+}
+
 /// A chain at a hook, which lets pass what no rule of it drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain<'n> {
     /// Its name, unique in the table.
     pub name: &'n str,
+    /// What it may do.
+    pub kind: ChainKind,
     /// Where it is asked.
     pub hook: Hook,
     /// Chains at the same hook are asked in ascending order.
@@ -251,7 +271,7 @@ impl Transaction {
         })
     }
 
-    /// Creates a chain that filters, or finds it at the same hook.
+    /// Creates a chain, or finds it at the same hook.
     pub fn create_chain(&mut self, table: Table<'_>, chain: Chain<'_>) -> &mut Self {
         let name = format!("chain {} of {table}", chain.name);
         self.push("create", name, NEW_CHAIN, libc::NLM_F_CREATE, table, |payload| {
@@ -264,7 +284,7 @@ impl Transaction {
                         .attribute_be32(2, chain.priority.cast_unsigned());
                 })
                 .attribute_be32(5, 1)
-                .attribute_text(7, "filter");
+                .attribute_text(7, chain.kind.name());
         })
     }
 
@@ -481,7 +501,8 @@ mod tests {
     fn sets_and_chains_to_the_byte() {
         let mut transaction = Transaction::new(0);
         transaction.create_set(TABLE, Set { name: "h", key: KeyType::Ipv4, timeout: true });
-        let chain = Chain { name: "o", hook: Hook::Output, priority: -300 };
+        let kind = ChainKind::Filter;
+        let chain = Chain { name: "o", kind, hook: Hook::Output, priority: -300 };
         transaction.create_chain(TABLE, chain);
         #[rustfmt::skip]
         let expected = [
