@@ -98,12 +98,14 @@ fn chains(family: Family, lookup: bool) -> Vec<(&'static str, Hook, Vec<Rule>)> 
     let input = vec![unheld(&[], &destination)];
     let mut chains = vec![(INPUT, Hook::Input, input), (OUTPUT, Hook::Output, output)];
     if lookup {
-        // What is only passing on its way to another holder is none of our business.
-        let local = [
-            Expression::DestinationType,
-            Expression::Compare(Comparison::Equal, LOCAL.to_ne_bytes().to_vec()),
-        ];
-        chains.push((PREROUTING, Hook::Prerouting, vec![unheld(&local, &destination)]));
+        // What is only passing on its way to another holder is none of our business. Asked last:
+        // few packets come so far.
+        let mut rule = selected(&[], &destination, MANAGED);
+        rule.push(Expression::Lookup { set: HELD.into(), inverse: true });
+        rule.push(Expression::DestinationType);
+        rule.push(Expression::Compare(Comparison::Equal, LOCAL.to_ne_bytes().to_vec()));
+        rule.extend(drop_counted());
+        chains.push((PREROUTING, Hook::Prerouting, vec![rule]));
     }
     chains
 }
@@ -119,9 +121,7 @@ fn icmpv6(kind: u8) -> Rule {
 
 /// Drops what has an address that is managed and not held.
 fn unheld(condition: &[Expression], address: &Expression) -> Rule {
-    let mut rule = condition.to_vec();
-    rule.push(address.clone());
-    rule.push(Expression::Lookup { set: MANAGED.into(), inverse: false });
+    let mut rule = selected(condition, address, MANAGED);
     // A look-up keeps the register.
     rule.push(Expression::Lookup { set: HELD.into(), inverse: true });
     rule.extend(drop_counted());
@@ -130,10 +130,16 @@ fn unheld(condition: &[Expression], address: &Expression) -> Rule {
 
 /// Drops what has an address that is quiet.
 fn quiet(condition: &[Expression], address: &Expression) -> Rule {
+    let mut rule = selected(condition, address, QUIET);
+    rule.extend(drop_counted());
+    rule
+}
+
+/// Goes on with what meets the condition and has an address of the set.
+fn selected(condition: &[Expression], address: &Expression, set: &str) -> Rule {
     let mut rule = condition.to_vec();
     rule.push(address.clone());
-    rule.push(Expression::Lookup { set: QUIET.into(), inverse: false });
-    rule.extend(drop_counted());
+    rule.push(Expression::Lookup { set: set.into(), inverse: false });
     rule
 }
 
