@@ -104,6 +104,8 @@ pub enum Home {
     Here,
     /// At a watched host, for which this one stands in.
     Peer(PeerId),
+    /// Wherever the cluster places it.
+    Cluster,
 }
 
 /// When an address goes home after its host has come back.

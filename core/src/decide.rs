@@ -100,6 +100,10 @@ pub enum Reason {
     HomeClaims,
     /// This process was told to stop.
     Stopping,
+    /// The cluster placed the group here.
+    PlacedHere,
+    /// The cluster placed the group elsewhere.
+    PlacedElsewhere,
 }
 
 impl Reason {
@@ -117,6 +121,8 @@ impl Reason {
             Self::NoFailback => "no-failback",
             Self::HomeClaims => "home-claims",
             Self::Stopping => "stopping",
+            Self::PlacedHere => "placed-here",
+            Self::PlacedElsewhere => "placed-elsewhere",
         }
     }
 
@@ -158,6 +164,8 @@ impl fmt::Display for Sentence<'_> {
             Reason::NoFailback => write!(f, "{home} is back, and failback is no"),
             Reason::HomeClaims => write!(f, "{home} claims it itself"),
             Reason::Stopping => write!(f, "standin was told to stop"),
+            Reason::PlacedHere => write!(f, "the cluster placed it here"),
+            Reason::PlacedElsewhere => write!(f, "the cluster placed it elsewhere"),
         }
     }
 }

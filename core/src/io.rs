@@ -4,10 +4,12 @@
 //! descriptor, a clock or anything else of an operating system.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::config::{CheckId, LinkId, LinkState, PeerId, VipId};
+use crate::place::NodeId;
 use crate::report::Report;
 use crate::wire::frame::Frame;
 
@@ -71,8 +73,46 @@ pub enum Input<'a> {
         /// Failed, and why, in words.
         result: Result<(), String>,
     },
-    /// Release everything and say [`Action::Stopped`] when it is done.
+    /// The kernel was told whether to answer for a VIP that stays on the host.
+    Quieted {
+        /// Which.
+        vip: VipId,
+        /// It answers no more; or it answers again.
+        quiet: bool,
+        /// Refused, with the operating system's word for why.
+        result: Result<(), String>,
+    },
+    /// A datagram came to the port of the heartbeats.
+    Heartbeat {
+        /// The IP source address.
+        from: IpAddr,
+        /// What it holds.
+        bytes: &'a [u8],
+    },
+    /// A host's kernel says that nobody takes our heartbeats there.
+    HeartbeatRefused {
+        /// Whose kernel.
+        from: IpAddr,
+    },
+    /// The operator drains a node, or takes that back.
+    Drain {
+        /// Which.
+        node: NodeId,
+        /// Drained, or no longer.
+        drained: bool,
+    },
+    /// The operator places a group, by its number, or takes an earlier placement back.
+    Place {
+        /// Which.
+        group: usize,
+        /// Where.
+        node: Option<NodeId>,
+    },
+    /// Release everything and say [`Action::Stopped`] when it is done. A node of a cluster hands
+    /// over what others can take first.
     Stop,
+    /// Leave everything to the next run of this program, and say [`Action::Stopped`].
+    StopKeeping,
     /// Every socket was found empty: all that has arrived has been handed in.
     Idle,
 }
@@ -121,6 +161,21 @@ pub enum Action {
     RemoveAddress {
         /// Which.
         vip: VipId,
+    },
+    /// Have the kernel answer no ARP and NDP for a VIP that stays on the host, or answer again; and
+    /// acknowledge.
+    QuietAddress {
+        /// Which.
+        vip: VipId,
+        /// Whether it is to be quiet.
+        quiet: bool,
+    },
+    /// Send a heartbeat to a member of the cluster, the same bytes on each of its addresses.
+    SendHeartbeat {
+        /// The member.
+        peer: PeerId,
+        /// The datagram.
+        bytes: Vec<u8>,
     },
     /// Run a check and hand in [`Input::Check`].
     RunCheck {

@@ -15,6 +15,7 @@
 extern crate alloc;
 
 pub mod check;
+pub mod cluster;
 pub mod config;
 pub mod decide;
 pub mod heartbeat;

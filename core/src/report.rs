@@ -11,6 +11,7 @@ use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::cluster::report::ClusterReport;
 use crate::decide::Reason;
 use crate::time::{Instant, Spoken};
 use crate::wire::mac::Mac;
@@ -99,6 +100,8 @@ pub enum Report {
     Lapsed { vip: IpAddr, late: Duration },
     /// Somebody removed a VIP of ours; it is put back.
     Stripped { vip: IpAddr },
+    /// Something about the cluster.
+    Cluster(ClusterReport),
     /// Another host claims a VIP that is here.
     Conflict { vip: IpAddr, ours: Mac, theirs: Mac, defended: bool },
 }
@@ -131,6 +134,7 @@ impl Report {
             Self::Lapsed { .. } => "lapsed",
             Self::Stripped { .. } => "stripped",
             Self::Conflict { .. } => "conflict",
+            Self::Cluster(report) => report.name(),
         }
     }
 
@@ -159,6 +163,7 @@ impl Report {
             | Self::Stripped { .. }
             | Self::Conflict { .. } => Level::Warn,
             Self::AddFailed { .. } | Self::RemoveFailed { .. } => Level::Error,
+            Self::Cluster(report) => report.level(),
         }
     }
 
@@ -166,6 +171,7 @@ impl Report {
     pub fn fields(&self) -> Vec<(&'static str, Value)> {
         let mut fields = Fields(Vec::new());
         match self {
+            Self::Cluster(report) => return report.fields(),
             Self::PeerAlive { peer, dead_for } => {
                 fields.text("peer", peer);
                 if let Some(length) = dead_for {
@@ -280,7 +286,8 @@ impl Report {
             | Self::SlowPath { .. }
             | Self::Stalled { .. }
             | Self::LinkDown { .. }
-            | Self::LinkUp { .. } => None,
+            | Self::LinkUp { .. }
+            | Self::Cluster(_) => None,
         }
     }
 }
@@ -315,6 +322,7 @@ impl<T: ToString> ToString2 for T {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Cluster(report) => report.fmt(f),
             Self::PeerAlive { .. }
             | Self::PeerSuspected { .. }
             | Self::PeerCleared { .. }
@@ -347,7 +355,7 @@ impl Report {
             }
             Self::PeerDead { peer, silent, probes } => write!(
                 f,
-                "{peer} is dead: nothing has answered for {}, {probes} probes among it",
+                "{peer} is dead: nothing has answered for {} though {probes} probes asked",
                 Spoken(*silent)
             ),
             Self::CannotProbe { peer, why } => write!(

@@ -15,8 +15,16 @@ pub enum Timer {
     Peer(PeerId),
     /// A run of a check.
     Check(CheckId),
+    /// A round of heartbeats to a member of the cluster, by its place in the list.
+    Daemon(u32),
+    /// A decision about a group that time alone changes.
+    Group(u32),
+    /// A planned move that waits.
+    Handover(u32),
     /// A decision that time alone changes.
     Decision(VipId),
+    /// The end of the time in which others may take over what a node that stops holds.
+    Stop,
     /// A question, an announcement, a renewal or a missing acknowledgement.
     Vip(VipId),
 }

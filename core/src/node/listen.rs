@@ -42,6 +42,9 @@ impl Node {
         let concerned = [heard.asserts, heard.asks].map(|address| self.vip_at(address, link));
         for vip in concerned.into_iter().flatten().collect::<alloc::collections::BTreeSet<_>>() {
             let meaning = self.with_vip(vip, |vip, around| vip.handle_heard(around, &heard));
+            if meaning == Meaning::PeerClaims {
+                self.handle_peer_claim(vip, heard.mac);
+            }
             if meaning == Meaning::HomeClaims
                 && let Home::Peer(home) = self.vips[vip.index()].home()
             {

@@ -7,9 +7,11 @@
 //! One turn: [`step`] for every input, the last being [`Input::Idle`]; then [`Node::poll_action`]
 //! until it is empty; then sleep until [`Node::poll_timeout`].
 
+mod cluster;
 mod listen;
 mod probe;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -17,6 +19,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::check::{self, Check};
+use crate::cluster::Cluster;
 use crate::config::{CheckId, Config, Home, LinkId, LinkState, PeerId, VipId};
 use crate::decide::{self, Decision, HomeView, Reason, Rules};
 use crate::io::{Action, CheckTarget, Input};
@@ -70,10 +73,13 @@ pub struct Node {
     stopping: bool,
     stopped: bool,
     stall_reported: Option<Instant>,
+    /// In a cluster: the fellow nodes and the groups.
+    cluster: Option<Box<Cluster>>,
     malformed: BTreeMap<&'static str, u64>,
     identifier: u16,
-    /// What this host is called in sentences.
+    /// What this host is called in sentences, and who last held an address of the cluster.
     here: Arc<str>,
+    holder: Arc<str>,
 }
 
 /// One input at `now`: overdue timers first, so that after a stall what has run out is noticed
@@ -113,9 +119,11 @@ impl Node {
             stopping: false,
             stopped: false,
             stall_reported: None,
+            cluster: None,
             malformed: BTreeMap::new(),
             identifier,
             here: Arc::from("this host"),
+            holder: Arc::from("its holder"),
             config,
         };
         node.populate(now);
@@ -161,6 +169,7 @@ impl Node {
             Input::AddressAdded { vip, .. }
             | Input::AddressRemoved { vip, .. }
             | Input::AddressLost { vip }
+            | Input::Quieted { vip, .. }
                 if vip.index() >= self.vips.len() => {}
             Input::AddressAdded { vip, result } => {
                 self.with_vip(vip, |vip, around| vip.handle_added(around, result));
@@ -177,10 +186,16 @@ impl Node {
             }
             Input::Link { link, state } => self.handle_link(link, state),
             Input::Check { check, target, result } => self.handle_check(check, target, result),
-            Input::Stop => {
-                self.stopping = true;
+            Input::Quieted { vip, quiet, result } => {
+                self.with_vip(vip, |vip, _| vip.handle_quieted(quiet, result));
                 self.undecided = true;
             }
+            Input::Heartbeat { from, bytes } => self.handle_heartbeat(from, bytes),
+            Input::HeartbeatRefused { from } => self.handle_refused(from),
+            Input::Drain { node, drained } => self.handle_drain(node, drained),
+            Input::Place { group, node } => self.handle_place(group, node),
+            Input::Stop => self.handle_stop(),
+            Input::StopKeeping => self.handle_stop_keeping(),
             Input::Idle => self.handle_idle(),
         }
     }
@@ -199,7 +214,9 @@ impl Node {
             match timer {
                 Timer::Peer(id) => self.handle_peer_timeout(id),
                 Timer::Check(id) => self.handle_check_timeout(id),
-                Timer::Decision(_) => self.undecided = true,
+                Timer::Daemon(member) => self.handle_daemon_timeout(member as usize),
+                Timer::Group(_) | Timer::Handover(_) | Timer::Decision(_) => self.undecided = true,
+                Timer::Stop => self.stopping = true,
                 Timer::Vip(id) => self.with_vip(id, super::vip::Vip::handle_timeout),
             }
         }
@@ -241,18 +258,25 @@ impl Node {
                 self.schedule_peer(id);
             }
         }
+        self.judge_daemons();
         if core::mem::take(&mut self.undecided) {
             for id in self.vip_ids() {
                 self.decide(id);
             }
+            self.settle_groups();
         }
+        self.ask_ahead();
         for id in core::mem::take(&mut self.touched) {
             self.with_vip(id, super::vip::Vip::settle);
             self.touched.remove(&id);
             self.aim_checks(id);
         }
+        self.tell_news();
         let gone = self.vips.iter().all(|vip| !vip.is_on_host());
-        if self.stopping && gone && !core::mem::replace(&mut self.stopped, true) {
+        if (self.stopping || self.is_leaving())
+            && gone
+            && !core::mem::replace(&mut self.stopped, true)
+        {
             self.actions.push_back(Action::Stopped);
         }
     }
@@ -263,9 +287,13 @@ impl Node {
             self.with_vip(id, |vip, around| vip.unwant(around, Reason::Stopping));
             return;
         }
-        let Home::Peer(home) = self.vips[id.index()].home() else {
-            self.with_vip(id, |vip, around| vip.want(around, None, Reason::Own));
-            return;
+        let home = match self.vips[id.index()].home() {
+            Home::Peer(home) => home,
+            Home::Here => {
+                self.with_vip(id, |vip, around| vip.want(around, None, Reason::Own));
+                return;
+            }
+            Home::Cluster => return,
         };
         let decision = self.decision(id, home);
         self.timers.set(Timer::Decision(id), decision.again_at);
@@ -303,6 +331,7 @@ impl Node {
         let link = &self.links[vip.link().index()];
         let (home, home_macs): (&Arc<str>, &[Mac]) = match vip.home() {
             Home::Here => (&self.here, &[]),
+            Home::Cluster => (&self.holder, &[]),
             Home::Peer(peer) => {
                 (&self.config.peers[peer.index()].name, &self.peers[peer.index()].macs)
             }
@@ -357,13 +386,25 @@ impl Node {
     /// While a VIP is here its service at home is looked for at the home's real address.
     fn aim_checks(&mut self, id: VipId) {
         let vip = &self.vips[id.index()];
-        let Home::Peer(home) = vip.home() else { return };
-        let target = if vip.is_on_host() {
-            let addresses = &self.config.peers[home.index()].addresses;
-            let family = addresses.iter().find(|a| a.ip.is_ipv4() == vip.address().is_ipv4());
-            family.or(addresses.first()).map_or(CheckTarget::Vip, |a| CheckTarget::Home(a.ip))
-        } else {
-            CheckTarget::Vip
+        let same_family = |ip: &IpAddr| ip.is_ipv4() == vip.address().is_ipv4();
+        let home = match vip.home() {
+            Home::Here => return,
+            Home::Peer(home) => {
+                let addresses = &self.config.peers[home.index()].addresses;
+                let mut family = addresses.iter().map(|a| a.ip).filter(same_family);
+                family.next().or(addresses.first().map(|a| a.ip))
+            }
+            // A candidate looks at its own service, at its own real address.
+            Home::Cluster => {
+                let link = &self.links[vip.link().index()].state;
+                let own = [link.ipv4.map(IpAddr::V4), link.ipv6.map(IpAddr::V6)];
+                own.into_iter().flatten().find(same_family)
+            }
+        };
+        let elsewhere = vip.is_on_host() == matches!(vip.home(), Home::Peer(_));
+        let target = match home.filter(|_| elsewhere) {
+            Some(address) => CheckTarget::Home(address),
+            None => CheckTarget::Vip,
         };
         let aimed: Vec<CheckId> = self.checks_of(id).collect();
         for check in aimed {
@@ -437,7 +478,7 @@ impl Node {
     fn vip_status(&self, id: VipId, now: Instant) -> status::Vip {
         let vip = &self.vips[id.index()];
         let home: Option<Arc<str>> = match vip.home() {
-            Home::Here => None,
+            Home::Here | Home::Cluster => None,
             Home::Peer(peer) => Some(self.config.peers[peer.index()].name.clone()),
         };
         status::Vip {

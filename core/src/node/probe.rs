@@ -91,7 +91,11 @@ impl Node {
             self.report_peer(id, change);
             self.undecided = true;
         }
-        if round_due {
+        // A member whose heartbeats come need not be probed as well.
+        let spared = self.is_heard_as_member(id) && !self.peers[id.index()].peer.is_suspected();
+        if round_due && spared {
+            self.peers[id.index()].peer.skip_round();
+        } else if round_due {
             self.send_round(id);
         }
         self.anticipate(id);

@@ -69,6 +69,7 @@ impl Vip {
         let most = match self.home {
             Home::Here => ASK_AGAIN_OWN,
             Home::Peer(_) => ASK_AGAIN_STANDING_IN,
+            Home::Cluster => around.ask_window / super::ASK_PROBES,
         };
         let pause = (around.ask_window / super::ASK_PROBES) * (1 << times.min(8));
         let ask_at = around.now + pause.min(most);
@@ -93,8 +94,8 @@ impl Vip {
             }
             Home::Peer(_) if around.home_macs.contains(&by) => Meaning::HomeClaims,
             // Two that would stand in: the lower address goes first, the other waits for its answer.
-            Home::Peer(_) if by < around.link.mac => self.handle_answer(around, by),
-            Home::Peer(_) => Meaning::None,
+            Home::Peer(_) | Home::Cluster if by < around.link.mac => self.handle_answer(around, by),
+            Home::Peer(_) | Home::Cluster => Meaning::None,
         }
     }
 
@@ -121,6 +122,9 @@ impl Vip {
     /// Another host says that it has the address that is here.
     fn handle_claim(&mut self, around: &mut Surroundings<'_>, by: Mac) -> Meaning {
         let from_home = around.home_macs.contains(&by) && self.home != Home::Here;
+        if self.home == Home::Cluster && around.peer_macs.contains(&by) {
+            return Meaning::PeerClaims;
+        }
         if !from_home {
             self.handle_conflict(around, by);
             return Meaning::None;

@@ -18,6 +18,7 @@
 
 mod act;
 mod announcer;
+mod giving;
 mod heard;
 mod state;
 
@@ -87,6 +88,8 @@ pub enum Meaning {
     None,
     /// The home claims its address, which is a sign of life.
     HomeClaims,
+    /// A watched host says that it has an address of the cluster that is here.
+    PeerClaims,
 }
 
 /// Where a VIP is, as far as this host can tell.
@@ -127,6 +130,8 @@ pub struct Vip {
     wanted: Option<Wanted>,
     anticipated: bool,
     answered: Option<Answered>,
+    /// The kernel was told to answer no more.
+    quiet_asked: bool,
     last_reason: Reason,
     changed_at: Instant,
     stopping: bool,
@@ -143,6 +148,7 @@ impl Vip {
         let (cause, reason) = match settings.home {
             Home::Here => (None, Reason::Own),
             Home::Peer(_) => (Some(Cause::Adopted), Reason::NotYetKnown),
+            Home::Cluster => (None, Reason::PlacedHere),
         };
         let wanted = settings.adopted.then_some(Wanted { cause, reason, since: now });
         Self {
@@ -156,6 +162,7 @@ impl Vip {
             wanted,
             anticipated: false,
             answered: None,
+            quiet_asked: false,
             last_reason: Reason::NotYetKnown,
             changed_at: now,
             stopping: false,
@@ -448,6 +455,9 @@ impl Vip {
         let (vip, home) = (self.address, around.home.clone());
         around.report(Report::Released { vip, home, reason });
         self.last_reason = reason;
+        if core::mem::take(&mut self.quiet_asked) {
+            around.actions.push_back(Action::QuietAddress { vip: self.id, quiet: false });
+        }
         // 'I let go; who has it now?' The one who waited for it takes this as the release.
         send_probe(around, self.link, self.address);
         if self.stopping {
@@ -513,8 +523,8 @@ impl Vip {
                     held.missing = true;
                     self.send_add(around);
                 }
-                // Its home may have come back meanwhile: ask before telling anybody.
-                Home::Peer(_) => {
+                // Another may have it meanwhile: ask before telling anybody.
+                Home::Peer(_) | Home::Cluster => {
                     held.ask = Some(Ask::after_first(now, around.ask_window));
                     send_probe(around, self.link, self.address);
                 }

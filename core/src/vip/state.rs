@@ -19,6 +19,7 @@ pub(super) struct Ask {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each set elsewhere")]
 pub(super) struct Held {
     /// When the last renewal that was acknowledged was asked for: the kernel counts from then.
     pub(super) renewed_at: Instant,
@@ -31,6 +32,10 @@ pub(super) struct Held {
     /// Asked before announcing again, after the link was down.
     pub(super) ask: Option<Ask>,
     pub(super) refused: bool,
+    /// It is given away: nothing is announced.
+    pub(super) muted: bool,
+    /// The kernel answers for it no more.
+    pub(super) quiet: bool,
     pub(super) defended_at: Option<Instant>,
     pub(super) contested: Option<Contested>,
     pub(super) contested_for: Duration,
@@ -74,6 +79,8 @@ impl Held {
             missing: false,
             ask: None,
             refused: false,
+            muted: false,
+            quiet: false,
             defended_at: None,
             contested: None,
             contested_for: CONTESTED_FIRST,
@@ -83,7 +90,7 @@ impl Held {
     }
 
     pub(super) fn may_announce(&self) -> bool {
-        !self.missing && self.ask.is_none() && self.contested.is_none()
+        !self.missing && !self.muted && self.ask.is_none() && self.contested.is_none()
     }
 
     pub(super) fn defended_recently(&self, now: Instant) -> bool {

@@ -161,6 +161,9 @@ impl World {
             Action::RemoveAddress { vip } => self.remove_address(id, vip),
             Action::RunCheck { check, target } => self.run_check(id, check, target),
             Action::Report(report) => self.note(id, What::Said(report)),
+            Action::QuietAddress { .. } | Action::SendHeartbeat { .. } => {
+                panic!("{} is no node of a cluster", self.hosts[id].name)
+            }
             Action::Stopped => self.note(id, What::Stopped),
         }
     }

@@ -1,0 +1,172 @@
+//! One fellow node: whether its daemon is heard, and what it last said.
+//!
+//! Owns the session, the watch over the daemon (its host is watched as a peer like any other), and
+//! its latest statement. Never sends. Invariant: [`Member::said`] is authentic and newer than
+//! everything that was said before it.
+
+use alloc::vec::Vec;
+use core::num::NonZeroU64;
+use core::time::Duration;
+
+use super::settings::{MemberSettings, Settings};
+use crate::config::PeerId;
+use crate::heartbeat::{self, Flags, Incarnation, Opened, PathId, Session, VipState};
+use crate::peer::{self, Peer};
+use crate::place::{self, NodeId, NodeView};
+use crate::time::Instant;
+
+/// Why a member that is heard does not count as one of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discord {
+    /// Its file names other nodes.
+    Nodes,
+    /// Its file names other VIPs or homes.
+    Vips,
+}
+
+/// What a member last said.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) flags: Flags,
+    /// By group.
+    pub(crate) groups: Vec<VipState>,
+    /// Whom it does not hear, a bit for each node.
+    pub(crate) unreachable: u64,
+}
+
+/// A stamp that waits to be sent back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeldStamp {
+    pub(crate) stamp: NonZeroU64,
+    pub(crate) received: Instant,
+}
+
+/// A fellow node.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) node: NodeId,
+    pub(crate) peer: PeerId,
+    pub(crate) id: heartbeat::NodeId,
+    pub(crate) session: Session,
+    /// The watch over its daemon: only authentic heartbeats count.
+    pub(crate) daemon: Peer,
+    /// Its host refuses our heartbeats: no daemon listens there.
+    pub(crate) refused: bool,
+    pub(crate) said: Said,
+    pub(crate) discord: Option<Discord>,
+    pub(crate) stamp: Option<HeldStamp>,
+    /// When each path last carried something of it.
+    pub(crate) paths: Vec<Option<Instant>>,
+    /// Why its heartbeats are refused, as far as it was told.
+    pub(crate) trouble: Option<heartbeat::Rejected>,
+    /// Its time is nearly over, and what would come here is asked for.
+    pub(crate) anticipating: bool,
+    /// The nonce was last renewed then.
+    pub(crate) challenged_at: Instant,
+    /// It was last answered out of turn then.
+    pub(crate) answered_at: Option<Instant>,
+}
+
+impl Member {
+    /// `own` is the incarnation of this node, `nonce` 64 random bits.
+    pub(crate) fn new(
+        member: &MemberSettings,
+        settings: &Settings,
+        (own, nonce): (Incarnation, u64),
+        now: Instant,
+    ) -> Self {
+        Self {
+            node: member.node,
+            peer: member.peer,
+            id: heartbeat::NodeId::of(settings.name(member.node)),
+            session: Session::new(own, nonce),
+            daemon: Peer::new(settings.timing, now),
+            refused: false,
+            said: Said::default(),
+            discord: None,
+            stamp: None,
+            paths: Vec::new(),
+            trouble: None,
+            anticipating: false,
+            challenged_at: now,
+            answered_at: None,
+        }
+    }
+
+    /// Takes part: its daemon is heard, is not refused, and has our configuration.
+    pub(crate) fn takes_part(&self) -> bool {
+        self.daemon.life() == peer::Life::Alive && !self.refused && self.discord.is_none()
+    }
+
+    /// What the decision sees of it; `host` is the watch over its host.
+    pub(crate) fn view(&self, host: &Peer) -> NodeView {
+        let life = match (self.daemon.life(), host.life()) {
+            _ if self.takes_part() => place::Life::Participating,
+            (_, peer::Life::Dead { .. }) => place::Life::Dead,
+            (peer::Life::Unknown, _) if !self.refused => place::Life::Unknown,
+            (_, peer::Life::Unknown) => place::Life::Unknown,
+            (_, peer::Life::Alive) => place::Life::HostOnly,
+        };
+        let flags = self.said.flags;
+        NodeView {
+            life,
+            ready: !flags.contains(Flags::NEWCOMER),
+            draining: flags.contains(Flags::DRAINING),
+            leaving: flags.contains(Flags::LEAVING),
+            isolated: false,
+        }
+    }
+
+    /// What it last said of a group.
+    pub(crate) fn group(&self, group: usize) -> VipState {
+        self.said.groups.get(group).copied().unwrap_or_default()
+    }
+
+    /// The newest statement of it has come.
+    pub(crate) fn listen(&mut self, opened: &Opened<'_>, settings: &Settings, now: Instant) {
+        let header = opened.header();
+        self.refused = false;
+        self.trouble = None;
+        self.discord = if header.config.nodes != settings.digest.nodes {
+            Some(Discord::Nodes)
+        } else if header.config.vips != settings.digest.vips {
+            Some(Discord::Vips)
+        } else {
+            None
+        };
+        self.said.flags = header.flags;
+        self.stamp = header.stamp.map(|stamp| HeldStamp { stamp, received: now });
+        self.said.unreachable = opened.payload().unreachable.map_or(0, |nodes| nodes.0);
+        if self.discord.is_some() {
+            // Its numbers mean nothing to us.
+            self.said.groups.clear();
+            return;
+        }
+        if let Some(states) = opened.payload().vip_states {
+            self.said.groups.resize(settings.groups.len(), VipState::default());
+            for (number, state) in states.iter() {
+                if let Some(place) = self.said.groups.get_mut(usize::from(number)) {
+                    *place = state;
+                }
+            }
+        }
+    }
+
+    /// A path carried something of it.
+    pub(crate) fn note_path(&mut self, path: PathId, now: Instant) {
+        if self.paths.len() <= path.number() {
+            self.paths.resize(path.number() + 1, None);
+        }
+        self.paths[path.number()] = Some(now);
+    }
+
+    /// Whether it may be answered out of turn now: recordings could ask for answers as well, so
+    /// they are bounded.
+    pub(crate) fn may_answer(&mut self, now: Instant, least: Duration) -> bool {
+        let may = self.answered_at.is_none_or(|at| now.since(at) >= least);
+        if may {
+            self.answered_at = Some(now);
+        }
+        may
+    }
+}

@@ -1,0 +1,139 @@
+//! What people are told about the cluster.
+//!
+//! Owns the words. Invariant: a report names the node or the group it is about, and says why.
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::member::Discord;
+use crate::report::{Level, Value};
+
+/// Something about the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the words of the sentences in Display below")]
+pub enum ClusterReport {
+    /// This node has listened to its fellows for long enough.
+    Ready { heard: usize, of: usize },
+    /// A member's daemon is heard.
+    MemberJoined { node: Arc<str>, restarted: bool },
+    /// A member's daemon is gone while its host answers.
+    DaemonGone { node: Arc<str>, refused: bool },
+    /// A member is heard but was told other things by its file.
+    Discord { node: Arc<str>, what: Discord },
+    /// Heartbeats from a member's address are refused.
+    Refused { node: Arc<str>, why: String },
+    /// A decision about a group changed.
+    Placed { group: Arc<str>, holder: Option<Arc<str>>, sentence: String },
+    /// A planned move went wrong and was undone.
+    MoveFailed { group: Arc<str>, with: Arc<str> },
+    /// Neither a member nor a reference address answers.
+    CutOff,
+    /// Somebody answers again.
+    Reconnected,
+}
+
+impl ClusterReport {
+    /// A word for machines.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ready { .. } => "ready",
+            Self::MemberJoined { .. } => "member-joined",
+            Self::DaemonGone { .. } => "daemon-gone",
+            Self::Discord { .. } => "configuration-differs",
+            Self::Refused { .. } => "heartbeats-refused",
+            Self::Placed { .. } => "placed",
+            Self::MoveFailed { .. } => "move-failed",
+            Self::CutOff => "cut-off",
+            Self::Reconnected => "reconnected",
+        }
+    }
+
+    /// What should follow from it.
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::Ready { .. }
+            | Self::MemberJoined { .. }
+            | Self::Placed { .. }
+            | Self::Reconnected => Level::Info,
+            Self::DaemonGone { .. }
+            | Self::Discord { .. }
+            | Self::Refused { .. }
+            | Self::MoveFailed { .. }
+            | Self::CutOff => Level::Warn,
+        }
+    }
+
+    /// The parts for machines.
+    pub fn fields(&self) -> Vec<(&'static str, Value)> {
+        let text = |text: &str| Value::Text(text.to_string());
+        match self {
+            Self::Ready { heard, of } => alloc::vec![
+                ("heard", Value::Number(*heard as u64)),
+                ("members", Value::Number(*of as u64))
+            ],
+            Self::MemberJoined { node, .. } | Self::DaemonGone { node, .. } => {
+                alloc::vec![("node", text(node))]
+            }
+            Self::Discord { node, what } => {
+                let what = match what {
+                    Discord::Nodes => "nodes",
+                    Discord::Vips => "vips",
+                };
+                alloc::vec![("node", text(node)), ("differs", text(what))]
+            }
+            Self::Refused { node, why } => alloc::vec![("node", text(node)), ("why", text(why))],
+            Self::Placed { group, holder, .. } => {
+                let holder = holder.as_deref().unwrap_or("nobody");
+                alloc::vec![("group", text(group)), ("holder", text(holder))]
+            }
+            Self::MoveFailed { group, with } => {
+                alloc::vec![("group", text(group)), ("with", text(with))]
+            }
+            Self::CutOff | Self::Reconnected => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for ClusterReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready { heard, of } => {
+                write!(f, "ready: {heard} of {of} other nodes are heard")
+            }
+            Self::MemberJoined { node, restarted: false } => write!(f, "{node} takes part"),
+            Self::MemberJoined { node, restarted: true } => {
+                write!(f, "{node} takes part again, after a restart")
+            }
+            Self::DaemonGone { node, refused } => {
+                let how = if *refused { "refuses heartbeats" } else { "is silent" };
+                write!(
+                    f,
+                    "{node}'s daemon {how} though its host answers: what it holds is taken over \
+                     when nobody answers for it any more"
+                )
+            }
+            Self::Discord { node, what } => {
+                let what = match what {
+                    Discord::Nodes => "nodes",
+                    Discord::Vips => "VIPs or homes",
+                };
+                write!(
+                    f,
+                    "{node} has other {what} in its file: nothing is moved to or from it until the \
+                     files agree"
+                )
+            }
+            Self::Refused { node, why } => write!(f, "heartbeats from {node} are refused: {why}"),
+            Self::Placed { group, sentence, .. } => write!(f, "{group}: {sentence}"),
+            Self::MoveFailed { group, with } => {
+                write!(f, "the move of {group} with {with} did not get on: it was undone")
+            }
+            Self::CutOff => f.write_str(
+                "cut off: neither a member nor an address of isolated-when-unreachable answers",
+            ),
+            Self::Reconnected => f.write_str("no longer cut off"),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Heartbeats that are sent: one packet for each member, the same bytes on all of its paths.
+
+use alloc::vec::Vec;
+
+use super::Node;
+use super::hear::{DRAINS, PLACEMENT_LENGTH, PLACEMENTS};
+use crate::cluster::handover::{Here, Stage};
+use crate::cluster::{Cluster, stamp_of};
+use crate::heartbeat::{Draft, Echo, Flags, Header, Role, Unreachable, VipState};
+use crate::io::Action;
+use crate::place::NodeId;
+use crate::vip::Place;
+
+impl Node {
+    /// Tells one member how things are; `answer`: it asked for it.
+    pub(super) fn send_heartbeat(&mut self, cluster: &mut Cluster, member: usize, answer: bool) {
+        let states = self.states_for(cluster, cluster.members[member].node);
+        let mut first = 0;
+        loop {
+            let header = self.header_for(cluster, member, answer);
+            let mut bytes = Vec::new();
+            let mut draft = Draft::new(cluster.settings.cluster, &header, &mut bytes);
+            if first == 0 {
+                let unreachable = Unreachable(unheard(cluster));
+                // An otherwise empty packet has room for both.
+                let _ = draft.unreachable(unreachable);
+                let _ = draft.section(DRAINS, &drains(cluster));
+                let _ = draft.section(PLACEMENTS, &placements(cluster, draft.room()));
+            }
+            let place = u16::try_from(first).unwrap_or(u16::MAX);
+            first += draft.vip_states(place, &states[first..]).max(1);
+            draft.seal(cluster.gate.keys());
+            let peer = cluster.members[member].peer;
+            self.actions.push_back(Action::SendHeartbeat { peer, bytes });
+            if first >= states.len() {
+                return;
+            }
+        }
+    }
+
+    /// Tells every member at once.
+    pub(super) fn spread_news(&mut self, cluster: &mut Cluster) {
+        if core::mem::take(&mut cluster.news) {
+            for member in 0..cluster.members.len() {
+                self.send_heartbeat(cluster, member, false);
+            }
+        }
+    }
+
+    fn header_for(&self, cluster: &mut Cluster, member: usize, answer: bool) -> Header {
+        let mut flags = cluster.flags();
+        let (sender, config, incarnation) =
+            (cluster.settings.own_id(), cluster.digest(), cluster.incarnation);
+        let number = cluster.me().0;
+        let fellow = &mut cluster.members[member];
+        if answer {
+            flags = flags.with(Flags::ANSWER);
+        } else if fellow.daemon.is_suspected() {
+            flags = flags.with(Flags::QUERY);
+        }
+        let outgoing = fellow.session.outgoing();
+        let echo = fellow
+            .stamp
+            .take()
+            .map(|held| Echo { stamp: held.stamp, held: self.now.since(held.received) });
+        Header {
+            sender,
+            receiver: fellow.id,
+            number,
+            flags,
+            config,
+            incarnation,
+            counter: outgoing.counter,
+            heard: outgoing.heard,
+            challenge: outgoing.challenge,
+            response: outgoing.response,
+            stamp: stamp_of(self.now),
+            echo,
+        }
+    }
+
+    /// The state of every group, as it concerns one member.
+    fn states_for(&self, cluster: &Cluster, member: NodeId) -> Vec<VipState> {
+        (0..cluster.groups.len()).map(|group| self.state_for(cluster, group, member)).collect()
+    }
+
+    fn state_for(&self, cluster: &Cluster, group: usize, member: NodeId) -> VipState {
+        let standing = self.own_standing(cluster, group);
+        let (role, with) = match cluster.groups[group].handover.stage() {
+            Stage::Offered { to, .. } | Stage::Quieting { to, .. } => (Role::Holding, Some(to)),
+            Stage::Quiet { to, .. } | Stage::Lingering { to, .. } => (Role::Yielding, Some(to)),
+            Stage::Accepting { from, .. } | Stage::Taking { from, .. } => {
+                let here = self.here(cluster, group) == Here::All;
+                (if here { Role::Holding } else { Role::Taking }, Some(from))
+            }
+            Stage::Idle => (self.role_of(cluster, group), None),
+        };
+        VipState {
+            role,
+            eligible: super::settle::is_candidate(cluster.own_view(), standing),
+            healthy: standing.health == crate::place::Health::Good,
+            asked: with == Some(member),
+        }
+    }
+
+    fn role_of(&self, cluster: &Cluster, group: usize) -> Role {
+        let places =
+            cluster.settings.groups[group].vips.iter().map(|vip| self.vips[vip.index()].place());
+        let mut role = Role::Idle;
+        for place in places {
+            match place {
+                Place::Held => return Role::Holding,
+                Place::Asking | Place::Adding | Place::Waiting(_) => role = Role::Taking,
+                Place::Away | Place::Removing => {}
+            }
+        }
+        role
+    }
+}
+
+fn unheard(cluster: &Cluster) -> u64 {
+    let silent = cluster.members.iter().filter(|member| !member.takes_part());
+    silent.fold(0, |bits, member| bits | 1_u64.checked_shl(u32::from(member.node.0)).unwrap_or(0))
+}
+
+fn drains(cluster: &Cluster) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (node, order) in (0_u8..).zip(&cluster.drains) {
+        if let Some(order) = order {
+            body.push(node);
+            body.extend_from_slice(&order.serial.to_be_bytes());
+            body.extend_from_slice(&order.by.to_be_bytes());
+            body.push(u8::from(order.drained));
+        }
+    }
+    body
+}
+
+fn placements(cluster: &Cluster, room: usize) -> Vec<u8> {
+    let most = room.saturating_sub(8) / PLACEMENT_LENGTH / 2;
+    let mut body = Vec::new();
+    let placed = (0_u16..).zip(&cluster.groups);
+    for (number, placement) in placed.filter_map(|(n, g)| Some((n, g.placement?))).take(most) {
+        body.extend_from_slice(&number.to_be_bytes());
+        body.extend_from_slice(&placement.serial.to_be_bytes());
+        body.extend_from_slice(&placement.by.to_be_bytes());
+        body.extend_from_slice(&placement.node.map_or(u16::MAX, |node| node.0).to_be_bytes());
+    }
+    body
+}
