@@ -98,6 +98,8 @@ pub enum Reason {
     NoFailback,
     /// The home claims the address itself.
     HomeClaims,
+    /// Another host stands in for the same home, and goes first.
+    AnotherStandsIn,
     /// This process was told to stop.
     Stopping,
     /// The cluster placed the group here.
@@ -120,6 +122,7 @@ impl Reason {
             Self::Returned(_) => "home-returned",
             Self::NoFailback => "no-failback",
             Self::HomeClaims => "home-claims",
+            Self::AnotherStandsIn => "another-stands-in",
             Self::Stopping => "stopping",
             Self::PlacedHere => "placed-here",
             Self::PlacedElsewhere => "placed-elsewhere",
@@ -163,6 +166,9 @@ impl fmt::Display for Sentence<'_> {
             }
             Reason::NoFailback => write!(f, "{home} is back, and failback is no"),
             Reason::HomeClaims => write!(f, "{home} claims it itself"),
+            Reason::AnotherStandsIn => {
+                write!(f, "another host stands in for {home} too, and goes first")
+            }
             Reason::Stopping => write!(f, "standin was told to stop"),
             Reason::PlacedHere => write!(f, "the cluster placed it here"),
             Reason::PlacedElsewhere => write!(f, "the cluster placed it elsewhere"),

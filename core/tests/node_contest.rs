@@ -157,6 +157,38 @@ fn of_two_stand_ins_exactly_one_takes_over() {
 }
 
 #[test]
+fn two_stand_ins_that_a_partition_kept_apart_end_as_one() {
+    in_both_families(|v6| {
+        for first in [0, 1] {
+            let mut world = World::new(v6, 7);
+            let router = world.add_host("router", 1);
+            let brain = world.add_host("brain", 2);
+            let (vip, real) = (world.address(37), world.address(2));
+            world.configure(brain, vip);
+            let stand_ins = [world.add_host("pinky", 3), world.add_host("yakko", 4)];
+            for host in stand_ins {
+                let plan = world.plan(host, router, DEAD_AFTER).watch("brain", real);
+                world.start(host, plan.stand_in(vip));
+            }
+            world.run(ms(4000));
+            world.hosts[stand_ins[first]].segment = 1;
+            world.power(brain, false);
+            world.run(ms(8000));
+            assert_eq!(world.holders(vip).len(), 2, "one on each side");
+            world.hosts[stand_ins[first]].segment = 0;
+            // The next slow announcement of either starts it.
+            let one = |world: &World| world.holders(vip).len() == 1;
+            world.run_until(ms(70_000), "one holder", one);
+            let holder = world.holders(vip)[0];
+            world.run(ms(1000));
+            assert_eq!(world.neighbour(router, vip), Some(world.mac(holder)), "{}", world.story());
+            world.run(ms(300_000));
+            assert_eq!(world.holders(vip), [holder], "and it stays so");
+        }
+    });
+}
+
+#[test]
 fn a_stripped_address_comes_back_at_once() {
     in_both_families(|v6| {
         for owner in [false, true] {

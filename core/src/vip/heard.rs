@@ -7,7 +7,7 @@
 
 use core::time::Duration;
 
-use super::act::send_all;
+use super::act::{send_all, send_probe};
 use super::state::{Answered, Contested, State};
 use super::{CONTESTED_MOST, Meaning, Surroundings, Vip};
 use crate::config::{Failback, Home, OnAnswer};
@@ -149,7 +149,16 @@ impl Vip {
         }
         let known = around.peer_macs.contains(&by);
         let State::Held(held) = &mut self.state else { return Meaning::None };
-        let let_go = held.contested.as_ref().is_some_and(|contested| contested.by == by);
+        let contested = held.contested.as_ref().is_some_and(|contested| contested.by == by);
+        let stands_in = matches!(self.home, Home::Peer(_));
+        if contested && stands_in && !from_home && by < around.link.mac {
+            // It claimed the address and now asks for it: it stands in as well, and goes first. What
+            // is still wanted is asked for when the kernel has removed it.
+            self.remove(around, Reason::AnotherStandsIn);
+            return Meaning::None;
+        }
+        // Who claimed it and now asks for it has let go.
+        let let_go = contested;
         if let_go {
             held.contested = None;
         }
@@ -189,6 +198,16 @@ impl Vip {
         let (vip, ours) = (self.address, around.link.mac);
         around.report(Report::Conflict { vip, ours, theirs: by, defended: true });
         self.announce_now(around);
+        self.ask_rival(around);
+    }
+
+    /// A defence and then a question, from one who has the address: so speaks a host that stands in
+    /// for another. Of two such the one with the higher link-layer address lets go, so that after a
+    /// partition one is left; to anybody else the question is a question.
+    fn ask_rival(&self, around: &mut Surroundings<'_>) {
+        if matches!(self.home, Home::Peer(_)) && self.standing_in() != Some(Cause::ServiceDown) {
+            send_probe(around, self.link, self.address);
+        }
     }
 
     fn handle_conflict(&mut self, around: &mut Surroundings<'_>, by: Mac) {
@@ -212,6 +231,7 @@ impl Vip {
         if defend {
             around.report(Report::Conflict { vip, ours, theirs: by, defended: true });
             self.announce_now(around);
+            self.ask_rival(around);
         } else if news {
             around.report(Report::Conflict { vip, ours, theirs: by, defended: false });
         }
