@@ -82,6 +82,17 @@ fn all_errors_of_a_file_are_named_in_one_go() {
 }
 
 #[test]
+fn a_file_of_nonsense_is_counted_and_not_listed() {
+    let parsed = file::parse(Source::new("x.toml", "narf = 1\n".repeat(5000)));
+    // All but the first are there twice, the first is unknown, and four keys are missing.
+    assert!(parsed.problems.errors() >= 5000, "{}", parsed.problems.errors());
+    assert!(parsed.problems.iter().count() <= 1000);
+    let shown = parsed.problems.render(&parsed.source, false);
+    assert_eq!(shown.matches("-->").count(), 50);
+    assert!(shown.trim_end().ends_with("more"), "{shown}");
+}
+
+#[test]
 fn json_has_the_place_and_the_cure() {
     let parsed = file::parse(Source::new("x.toml", "cluster = \"ü\"\nclustre = 1\n"));
     let unknown = parsed.problems.iter().find(|problem| problem.message.contains("clustre"));

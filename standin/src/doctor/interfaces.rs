@@ -6,6 +6,9 @@ use std::net::IpAddr;
 use super::{Finding, Findings, Patient};
 use crate::file::{AddressRange, VipGroup};
 
+/// More VIPs than this that cannot be held here are counted: they have the same trouble.
+const MOST_UNFIT: usize = 8;
+
 /// An interface that carries VIPs here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Used {
@@ -42,13 +45,22 @@ pub fn own_addresses(patient: &Patient<'_, '_>, findings: &mut Findings) {
 /// Judges every VIP that this host may hold, and gives the interfaces that carry them.
 pub fn judge(patient: &mut Patient<'_, '_>, findings: &mut Findings) -> Vec<Used> {
     let mut used: BTreeMap<u32, Used> = BTreeMap::new();
+    let mut unfit = 0;
     for group in &patient.file.vips {
         if !group.placement.eligible().contains(&patient.node) {
             continue;
         }
         for range in &group.ranges {
-            judge_range(patient, group, range, &mut used, findings);
+            let Err(finding) = judge_range(patient, group, range, &mut used) else { continue };
+            unfit += 1;
+            if unfit <= MOST_UNFIT {
+                findings.push(finding);
+            }
         }
+    }
+    if let Some(more @ 1..) = usize::checked_sub(unfit, MOST_UNFIT) {
+        let what = format!("{more} more addresses or ranges cannot be held here either");
+        findings.push(Finding::fail("vip", "more", what));
     }
     for found in used.values() {
         judge_link(patient, found, findings);
@@ -62,14 +74,12 @@ fn judge_range(
     group: &VipGroup,
     range: &AddressRange,
     used: &mut BTreeMap<u32, Used>,
-    findings: &mut Findings,
-) {
-    let shown = range.to_string();
+) -> Result<(), Finding> {
     for address in range.iter() {
-        if let Err(failure) = patient.ground.judge_claim("the VIP", address, &[]) {
-            findings.push(Finding::failure("vip", &address.to_string(), &failure));
-            return;
-        }
+        patient
+            .ground
+            .judge_claim("the VIP", address, &[])
+            .map_err(|failure| Finding::failure("vip", &address.to_string(), &failure))?;
     }
     let mut ends = vec![range.first(), range.last()];
     ends.dedup();
@@ -78,30 +88,24 @@ fn judge_range(
             Some(name) => patient.ground.interface_named(name),
             None => patient.ground.interface_of_subnet(address),
         };
-        match link {
-            Ok(link) => {
-                let (index, name) = (link.index, link.name.clone());
-                let entry = used.entry(index).or_insert_with(|| Used {
-                    index,
-                    name,
-                    ipv4: false,
-                    ipv6: false,
-                    subnets: false,
-                });
-                entry.ipv4 |= address.is_ipv4();
-                entry.ipv6 |= address.is_ipv6();
-                entry.subnets |= range.prefix < if address.is_ipv4() { 32 } else { 128 };
-            }
-            Err(failure) => {
-                let mut finding = Finding::failure("vip", &shown, &failure);
-                for line in &mut finding.to_do {
-                    *line = as_a_key(line);
-                }
-                findings.push(finding);
-                return;
-            }
-        }
+        let link = link.map_err(|failure| {
+            let mut finding = Finding::failure("vip", &range.to_string(), &failure);
+            finding.to_do = finding.to_do.iter().map(|line| as_a_key(line)).collect();
+            finding
+        })?;
+        let (index, name) = (link.index, link.name.clone());
+        let entry = used.entry(index).or_insert_with(|| Used {
+            index,
+            name,
+            ipv4: false,
+            ipv6: false,
+            subnets: false,
+        });
+        entry.ipv4 |= address.is_ipv4();
+        entry.ipv6 |= address.is_ipv6();
+        entry.subnets |= range.prefix < if address.is_ipv4() { 32 } else { 128 };
     }
+    Ok(())
 }
 
 /// A flag of the command line in the words of the file: `--interface eth0` as

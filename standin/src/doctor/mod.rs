@@ -123,7 +123,9 @@ pub fn run(args: &DoctorArgs, say: &mut dyn FnMut(&str)) -> Result<ExitCode> {
     if args.json {
         say(&as_json(&parsed, node, &findings, !is_wrong));
     } else {
-        say(&as_text(&parsed, node, &findings, io::stdout().is_terminal()));
+        let colour = io::stdout().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        say(&as_text(&parsed, node, &findings, colour));
     }
     Ok(if is_wrong { Code::Config.into() } else { ExitCode::SUCCESS })
 }

@@ -232,6 +232,16 @@ fn what_a_node_may_not_hold_is_not_asked_of_its_host() {
 }
 
 #[test]
+fn the_same_trouble_of_many_vips_is_counted() {
+    let mut host = Host::new("many");
+    let many: Vec<String> = (1..=100).map(|last| format!("\"192.0.2.{last}\"")).collect();
+    let text = FILE.replace("\"10.0.0.9\"", &format!("[{}]", many.join(", ")));
+    let said = host.complaints(&text);
+    assert!(said.contains("fail  vip  more") && said.contains("92 more addresses"), "{said}");
+    assert!(said.lines().count() < 20, "{said}");
+}
+
+#[test]
 fn settings_that_hurt_come_with_reason_and_command() {
     let with_subnet = FILE.replace("10.0.0.9", "10.0.0.9/24");
     let ipv6 = FILE.replace("10.0.0.9", "fd00::9");

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 
 use super::secret;
 
+/// More problems than this are counted and not kept: the file is something else altogether.
+const MOST_KEPT: usize = 1000;
 /// More problems than this are not shown: the first ones tell what is the matter.
 const MOST_SHOWN: usize = 50;
 /// A line longer than this is not drawn, only named: nobody could find a caret in it.
@@ -143,8 +145,9 @@ impl Problem {
         let text = secret::masked(&source.text);
         let places = [Some(&self.span), self.other.as_ref().map(|(span, _)| span)];
         let mut group = if places.into_iter().flatten().any(|span| is_in_long_line(&text, span)) {
-            Group::with_title(title)
-                .element(Level::NOTE.message(format!("{path}:{line}:{column}: {}", self.label)))
+            let colon = if self.label.is_empty() { "" } else { ": " };
+            let place = format!("{path}:{line}:{column}{colon}{}", plain(&self.label));
+            Group::with_title(title).element(Level::NOTE.message(place))
         } else {
             // Only the lines around the places are handed over: a file may be long.
             let window = window(&text, places.into_iter().flatten());
@@ -193,27 +196,37 @@ impl Problem {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems {
     list: Vec<Problem>,
+    errors: usize,
+    /// Errors that are counted and not kept.
+    beyond: usize,
 }
 
 impl Problems {
     /// Adds one.
     pub fn push(&mut self, problem: Problem) {
-        self.list.push(problem);
+        let is_error = problem.severity == Severity::Error;
+        self.errors += usize::from(is_error);
+        if self.list.len() < MOST_KEPT {
+            self.list.push(problem);
+        } else {
+            // A warning more or less says nothing beside a thousand problems.
+            self.beyond += usize::from(is_error);
+        }
     }
 
-    /// All of them.
+    /// All that were kept: the first thousand that were found.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.list.iter()
     }
 
     /// How many make the file useless.
     pub fn errors(&self) -> usize {
-        self.list.iter().filter(|problem| problem.severity == Severity::Error).count()
+        self.errors
     }
 
     /// How many are only risky.
     pub fn warnings(&self) -> usize {
-        self.list.len() - self.errors()
+        self.list.len() - (self.errors - self.beyond)
     }
 
     /// Puts them in order, and leaves out what follows from a line that is broken: syntax errors
@@ -221,7 +234,8 @@ impl Problems {
     /// is missing, may only be their echo.
     pub(super) fn settle(&mut self, source: &Source, syntax: usize) {
         let rest = self.list.split_off(syntax.min(self.list.len()));
-        let line = |problem: &Problem| source.position(problem.span.start).0;
+        let newlines: Vec<usize> = source.text.match_indices('\n').map(|(at, _)| at).collect();
+        let line = |problem: &Problem| newlines.partition_point(|at| *at < problem.span.start);
         let broken: Vec<usize> = self.list.iter().map(line).collect();
         let is_echo = |problem: &Problem| {
             !broken.is_empty() && (problem.is_absence || broken.contains(&line(problem)))
@@ -229,6 +243,8 @@ impl Problems {
         self.list.extend(rest.into_iter().filter(|problem| !is_echo(problem)));
         self.list.sort_by_key(|problem| (problem.span.start, problem.severity));
         self.list.dedup();
+        let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+        self.errors = self.beyond + self.list.iter().filter(is_error).count();
     }
 
     /// All of them for people; empty when there are none. Each is followed by an empty line.
@@ -238,7 +254,8 @@ impl Problems {
             text.push_str(&problem.render(source, colour));
             text.push('\n');
         }
-        if let Some(more) = self.list.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
+        let more = (self.list.len() + self.beyond).saturating_sub(MOST_SHOWN);
+        if more > 0 {
             let _ = writeln!(text, "… and {more} more\n");
         }
         text

@@ -66,8 +66,8 @@ pub fn read(top: &Table<'_>, known: &Known<'_>, problems: &mut Problems) -> Vec<
             continue;
         };
         let draft = one(inner, table.span(), known, problems);
-        if let Some(twin) = drafts.iter().find(|twin| twin.group.name == draft.group.name)
-            && inner.contains_key("name")
+        if inner.contains_key("name")
+            && let Some(twin) = drafts.iter().find(|twin| twin.group.name == draft.group.name)
         {
             problems.push(
                 Problem::error(
