@@ -12,9 +12,9 @@ const DEFAULT_RISE: u32 = 2;
 /// Three bad results are a failure: one may be a lost packet.
 const DEFAULT_FALL: u32 = 3;
 /// Faster than this, a check is a load test.
-pub const LEAST_INTERVAL: Duration = Duration::from_millis(10);
+const LEAST_INTERVAL: Duration = Duration::from_millis(10);
 /// Slower than this, nobody would be waiting for it.
-pub const GREATEST_INTERVAL: Duration = Duration::from_hours(1);
+const GREATEST_INTERVAL: Duration = Duration::from_hours(1);
 /// More results than this never make an opinion.
 pub const GREATEST_COUNT: u32 = 100;
 
@@ -34,7 +34,7 @@ pub struct TimingWish {
 /// Why a wish cannot be met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimingFault {
-    /// The interval is outside [`LEAST_INTERVAL`] to [`GREATEST_INTERVAL`].
+    /// The interval is outside 10 ms to 1 h.
     Interval(Duration),
     /// The timeout is zero, or longer than the interval.
     Timeout {

@@ -5,7 +5,7 @@
 //!
 //! Every look is a function from what was read to [`Finding`]s, so that each can be shown on a
 //! host that is made up: files come through [`Files`], the network through
-//! [`Kernel`](crate::host::Kernel).
+//! [`Kernel`].
 
 mod clock;
 mod finding;
