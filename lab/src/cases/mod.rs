@@ -5,9 +5,11 @@
 
 mod address;
 mod announce;
+mod demo;
 mod doubt;
 mod guard;
 mod handback;
+mod hardship;
 mod refusals;
 mod service;
 mod takeover;
@@ -47,7 +49,9 @@ pub fn all() -> Vec<Case> {
         handback::CASES,
         service::CASES,
         doubt::CASES,
+        demo::CASES,
         guard::CASES,
+        hardship::CASES,
         address::CASES,
         announce::CASES,
         refusals::CASES,
