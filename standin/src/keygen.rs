@@ -1,9 +1,22 @@
 //! The key file: the secret that the nodes of a cluster share.
 //!
-//! Owns its form, its making and its reading. One key a line, as 64 hexadecimal digits; `#` begins
-//! a comment. The first key is the one in use, a second one is the one before it, still accepted
-//! while a new file makes its way to every node. Never shows a key: not in an error, not in
-//! `Debug`.
+//! Owns its form, its making, its reading and the steps of a rotation. Never shows a key: not in an
+//! error, not in `Debug`. One key a line, as 64 hexadecimal digits; `#` begins a comment. The first
+//! key is the one to send with; a second one, with its role before it, is believed as well.
+//!
+//! A rotation takes the steps that [`KeyRing`] draws, one each time `standin keygen --rotate` is
+//! run. A new file reaches the nodes one after the other, so two files that follow each other have
+//! to go together:
+//!
+//! ```text
+//!              the file            sends with   believes
+//!   before     OLD                 old          old
+//!   1. learn   OLD, next NEW       old          old, new
+//!   2. switch  NEW, previous OLD   new          new, old
+//!   3. forget  NEW                 new          new
+//! ```
+//!
+//! Invariant: whoever has one of these files and whoever has the one after it believe each other.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -12,6 +25,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use standin_core::heartbeat::{self, KeyError, KeyRing};
 
 use crate::failure::{Code, Failure, Result, plain_io};
 
@@ -20,23 +34,34 @@ pub const DEFAULT_PATH: &str = "/etc/standin/key";
 /// The length of a key: what HMAC-SHA256 takes without hashing it first, half a block.
 pub const KEY_BYTES: usize = 32;
 /// Two keys and some comment fit many times.
-const LARGEST_FILE_BYTES: u64 = 4096;
+pub const LARGEST_FILE_BYTES: u64 = 4096;
 /// Only its owner may read it.
 const MODE: u32 = 0o600;
 
 const HEADER: &str = "\
 # standin: the key of a cluster. Keep it secret; it is the same on every node.
-# The first line is the key in use, a second one is still accepted.
+# The first key is the one to send with. A second one, `next KEY` or `previous KEY`, is believed
+# as well: a rotation is under way, and `standin keygen FILE --rotate` takes its next step.
 ";
+
+const ROTATING: &str = "\
+A rotation takes three steps, so that the nodes understand each other all the time. Each --rotate
+takes the next one, says which it was and what to do:
+  1. learn   a new key is believed; the old one is still the one to send with
+  2. switch  the new key is the one to send with; the old one is still believed
+  3. forget  the old key is no longer believed
+Run it on one node, copy the file to every other one, and run 'standin reload' on all of them. Only
+when every node has it, take the next step.";
 
 /// The arguments of `standin keygen`.
 #[derive(Debug, Args)]
+#[command(after_help = ROTATING)]
 pub struct KeygenArgs {
     /// The key file
     #[arg(value_name = "FILE", default_value = DEFAULT_PATH)]
     pub file: PathBuf,
 
-    /// Put a new key before the one in use, which is still accepted
+    /// Take the next of the three steps from the key in use to a new one
     #[arg(long)]
     pub rotate: bool,
 }
@@ -48,18 +73,36 @@ pub struct Key([u8; KEY_BYTES]);
 /// The keys of a key file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
-    /// The one in use.
+    /// The one to send with.
     pub current: Key,
-    /// The one before, still accepted.
-    pub previous: Option<Key>,
+    /// Another that is believed as well, while a rotation is under way.
+    pub second: Option<(Role, Key)>,
+}
+
+/// What the second key of a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// To be sent with after the switch.
+    Next,
+    /// Was sent with before the switch.
+    Previous,
+}
+
+impl Role {
+    /// The word before the key.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Next => "next",
+            Self::Previous => "previous",
+        }
+    }
+
+    fn of(word: &str) -> Option<Self> {
+        [Self::Next, Self::Previous].into_iter().find(|role| role.word() == word)
+    }
 }
 
 impl Key {
-    /// The bytes.
-    pub fn as_bytes(&self) -> &[u8; KEY_BYTES] {
-        &self.0
-    }
-
     fn generate() -> io::Result<Self> {
         let mut bytes = [0; KEY_BYTES];
         // The kernel's generator; ready long before anything of ours runs.
@@ -79,13 +122,10 @@ impl Key {
         Some(Self(bytes))
     }
 
-    fn write(&self, text: &mut String) {
-        for byte in self.0 {
-            for nibble in [byte >> 4, byte & 15] {
-                text.extend(char::from_digit(u32::from(nibble), 16));
-            }
-        }
-        text.push('\n');
+    /// As in the file, in lower case.
+    fn digits(&self) -> String {
+        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()
     }
 }
 
@@ -101,26 +141,21 @@ impl Keys {
     /// # Errors
     /// It cannot be read, or is no key file.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         File::open(path)
-            .and_then(|file| file.take(LARGEST_FILE_BYTES).read_to_string(&mut text))
-            .map_err(|error| {
-            let failure = Failure::new(
-                Code::Config,
-                format!("cannot read the key file {}: {}", path.display(), plain_io(&error)),
-            );
-            match error.kind() {
-                io::ErrorKind::NotFound => failure.advice(format!(
-                    "standin keygen {}, then copy it to the other nodes",
-                    path.display()
-                )),
-                io::ErrorKind::PermissionDenied => failure.advice("run it as root"),
-                _ => failure,
-            }
-        })?;
-        Self::parse(&text).map_err(|why| {
+            .and_then(|file| file.take(LARGEST_FILE_BYTES + 1).read_to_end(&mut bytes))
+            .map_err(|error| cannot_read(path, &error))?;
+        let text = if bytes.len() as u64 > LARGEST_FILE_BYTES {
+            Err(format!("it has more than {LARGEST_FILE_BYTES} bytes"))
+        } else {
+            str::from_utf8(&bytes).map_err(|_| "it is not text".into())
+        };
+        text.and_then(Self::parse).map_err(|why| {
             Failure::config(format!("{} is no key file: {why}", path.display()))
-                .expected("one or two lines of 64 hexadecimal digits")
+                .expected(
+                    "a line of 64 hexadecimal digits, and during a rotation a second one, `next` \
+                     or `previous` and 64 more",
+                )
                 .advice("standin keygen makes one")
         })
     }
@@ -130,41 +165,146 @@ impl Keys {
     /// # Errors
     /// A sentence that names the line, never what is in it.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
-        let mut keys = Vec::new();
+        let mut current = None;
+        let mut second = None;
         for (number, line) in (1..).zip(text.lines()) {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
+            let Some((role, key)) = parse_line(number, line)? else { continue };
+            match (&current, &second, role) {
+                (None, _, None) => current = Some(key),
+                (None, _, Some(role)) => {
+                    return Err(format!(
+                        "line {number} is the {} key, and the one to send with comes first",
+                        role.word()
+                    ));
+                }
+                (Some(current), _, _) if *current == key => {
+                    return Err(format!("line {number} repeats the key"));
+                }
+                // Without a word it is what a second key most often is: the old one.
+                (Some(_), None, role) => second = Some((role.unwrap_or(Role::Previous), key)),
+                (Some(_), Some(_), _) => return Err("there are more than two keys in it".into()),
             }
-            let key = Key::parse(line)
-                .ok_or_else(|| format!("line {number} is not 64 hexadecimal digits"))?;
-            if key.0.iter().all(|byte| *byte == key.0[0]) {
-                return Err(format!("line {number} is no secret: all its bytes are the same"));
-            }
-            if keys.contains(&key) {
-                return Err(format!("line {number} repeats the key"));
-            }
-            keys.push(key);
         }
-        let mut keys = keys.into_iter();
-        match (keys.next(), keys.next(), keys.next()) {
-            (None, _, _) => Err("there is no key in it".into()),
-            (Some(current), previous, None) => Ok(Self { current, previous }),
-            (Some(_), _, Some(_)) => Err("there are more than two keys in it".into()),
+        let current = current.ok_or("there is no key in it")?;
+        Ok(Self { current, second })
+    }
+
+    /// The keys of the cluster called `cluster`, ready to send with and to believe: derived from
+    /// their digits in lower case, as the core describes it for a file that holds nothing else.
+    ///
+    /// # Errors
+    /// [`KeyError::SameNumber`]: the two keys cannot be told apart in this cluster.
+    pub fn ring(&self, cluster: &str) -> std::result::Result<KeyRing, KeyError> {
+        let derive = |key: &Key| heartbeat::Key::derive(key.digits().as_bytes(), cluster);
+        let current = derive(&self.current)?;
+        match &self.second {
+            None => Ok(KeyRing::new(current)),
+            Some((_, second)) => KeyRing::rotating(current, derive(second)?),
         }
     }
 
     fn to_text(&self) -> String {
-        let mut text = HEADER.to_owned();
-        self.current.write(&mut text);
-        if let Some(previous) = &self.previous {
-            previous.write(&mut text);
-        }
-        text
+        let current = self.current.digits();
+        let second = match &self.second {
+            Some((role, key)) => format!("{} {}\n", role.word(), key.digits()),
+            None => String::new(),
+        };
+        format!("{HEADER}{current}\n{second}")
+    }
+
+    /// The file that follows this one in a rotation, and the step that leads there.
+    fn stepped(self) -> Result<(Step, Self)> {
+        Ok(match self.second {
+            None => (Step::Learn, Self { second: Some((Role::Next, generate()?)), ..self }),
+            Some((Role::Next, next)) => {
+                (Step::Switch, Self { current: next, second: Some((Role::Previous, self.current)) })
+            }
+            Some((Role::Previous, _)) => (Step::Forget, Self { second: None, ..self }),
+        })
     }
 }
 
-/// Makes a key file, or with `rotate` puts a new key before the one in use. Says what was done and
+/// What a line says; nothing when it is empty or a comment.
+fn parse_line(
+    number: usize,
+    line: &str,
+) -> std::result::Result<Option<(Option<Role>, Key)>, String> {
+    let said = line.split('#').next().unwrap_or_default();
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let (role, digits) = match words[..] {
+        [] => return Ok(None),
+        [word] => match Role::of(word) {
+            Some(role) => return Err(format!("line {number} has no key after `{}`", role.word())),
+            None => (None, word),
+        },
+        [word, digits] => match Role::of(word) {
+            Some(role) => (Some(role), digits),
+            // The word may be a part of a key: it is not shown.
+            None => return Err(format!("line {number} begins neither with `next` nor `previous`")),
+        },
+        [..] => return Err(format!("line {number} has more than a key and what it is for")),
+    };
+    let Some(key) = Key::parse(digits) else {
+        return Err(format!("the key in line {number} is not 64 hexadecimal digits"));
+    };
+    if key.0.iter().all(|byte| *byte == key.0[0]) {
+        return Err(format!("line {number} is no secret: all its bytes are the same"));
+    }
+    Ok(Some((role, key)))
+}
+
+/// Reads a key file for the cluster called `cluster`.
+///
+/// # Errors
+/// It cannot be read, is no key file, or its two keys cannot be told apart in this cluster.
+pub fn read_ring(path: &Path, cluster: &str) -> Result<KeyRing> {
+    let keys = Keys::read(path)?;
+    keys.ring(cluster).map_err(|error| cannot_use(path, &error))
+}
+
+/// The failure of a key file whose keys [`Keys::ring`] refused.
+pub fn cannot_use(path: &Path, error: &KeyError) -> Failure {
+    let shown = path.display();
+    let failure = Failure::config(format!("cannot use the keys in {shown}: {error}"));
+    match error {
+        KeyError::SameNumber(_) => failure.advice(format!(
+            "delete its second key on every node, and begin again: standin keygen {shown} --rotate"
+        )),
+        KeyError::Short(_) => failure,
+    }
+}
+
+/// A step of a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Learn,
+    Switch,
+    Forget,
+}
+
+impl Step {
+    /// What was done, and what comes next, for the file called `shown`.
+    fn report(self, shown: &str) -> String {
+        let (number, done) = match self {
+            Self::Learn => (1, "a new key is believed, the old one is still the one to send with"),
+            Self::Switch => (2, "the new key is the one to send with, the old one still believed"),
+            Self::Forget => (3, "the old key is no longer believed"),
+        };
+        let then = match self {
+            Self::Learn | Self::Switch => format!(
+                "only when every node has it: standin keygen {shown} --rotate, on one node\n"
+            ),
+            Self::Forget => String::from("the rotation ends with that\n"),
+        };
+        format!(
+            "step {number} of 3, written to {shown}: {done}\n\
+             next: copy it to every other node, mode 0600; then on each, this one too: standin \
+             reload\n{then}"
+        )
+    }
+}
+
+/// Makes a key file, or with `rotate` takes the next step of a rotation. Says what was done and
 /// what comes next.
 ///
 /// # Errors
@@ -176,7 +316,7 @@ pub fn run(path: &Path, rotate: bool) -> Result<String> {
 
 fn create(path: &Path) -> Result<String> {
     let current = generate()?;
-    let keys = Keys { current, previous: None };
+    let keys = Keys { current, second: None };
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         fs::create_dir_all(directory).map_err(|error| cannot_write(directory, &error))?;
     }
@@ -187,7 +327,7 @@ fn create(path: &Path) -> Result<String> {
             Failure::new(Code::CannotCreate, format!("{shown} is there already"))
                 .expected("the path of a file that is not there yet")
                 .advice(format!(
-                    "standin keygen {shown} --rotate puts a new key before the old one"
+                    "standin keygen {shown} --rotate begins to exchange its key for a new one"
                 ))
         }
         _ => cannot_write(path, &error),
@@ -201,20 +341,11 @@ fn create(path: &Path) -> Result<String> {
 }
 
 fn rotate(path: &Path) -> Result<String> {
-    let old = Keys::read(path)?;
+    let (step, keys) = Keys::read(path)?.stepped()?;
     // A link is followed, so that it stays one.
     let real = fs::canonicalize(path).map_err(|error| cannot_write(path, &error))?;
-    let keys = Keys { current: generate()?, previous: Some(old.current) };
     replace(&real, &keys).map_err(|error| cannot_write(path, &error))?;
-    let shown = path.display();
-    let dropped = match old.previous {
-        Some(_) => "the key before it is no longer accepted\n",
-        None => "",
-    };
-    Ok(format!(
-        "wrote a new key to {shown}; the old one is still accepted\n{dropped}\
-         next: copy it to every other node, and when all have it, delete its last line on each\n"
-    ))
+    Ok(step.report(&path.display().to_string()))
 }
 
 /// Writes a file beside the old one and puts it in its place in one step, with the same owner and
@@ -236,6 +367,9 @@ fn replace(path: &Path, keys: &Keys) -> io::Result<()> {
         .and_then(|()| fs::rename(&new, path));
     if written.is_err() {
         let _ = fs::remove_file(&new);
+    } else if let Some(directory) = path.parent() {
+        // So that a power cut does not undo what was reported. Not every file system can do it.
+        let _ = File::open(directory).and_then(|directory| directory.sync_all());
     }
     written
 }
@@ -253,6 +387,19 @@ fn fill(file: &mut File, keys: &Keys) -> io::Result<()> {
 
 fn generate() -> Result<Key> {
     Key::generate().map_err(|error| Failure::os("read /dev/urandom", &error))
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> Failure {
+    let shown = path.display();
+    let what = format!("cannot read the key file {shown}: {}", plain_io(error));
+    let failure = Failure::new(Code::Config, what);
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            failure.advice(format!("standin keygen {shown}, then copy it to the other nodes"))
+        }
+        io::ErrorKind::PermissionDenied => failure.advice("run it as root"),
+        _ => failure,
+    }
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {

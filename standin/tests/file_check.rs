@@ -106,7 +106,9 @@ fn a_key_is_made_once() {
             .contains(text(&fs::read(&key).expect("a key")).lines().last().expect("a line"))
     );
     assert_eq!(standin(&["keygen", &key]).status.code(), Some(73));
-    assert!(standin(&["keygen", &key, "--rotate"]).status.success());
+    let output = standin(&["keygen", &key, "--rotate"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text(&output.stdout).starts_with("step 1 of 3"), "{output:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use super::{Finding, Findings, Patient};
 use crate::checks::Probe;
-use crate::keygen::Keys;
+use crate::keygen::{self, Keys, Role};
 
 /// Judges who may read what is secret.
 pub fn judge(patient: &Patient<'_, '_>, findings: &mut Findings) {
@@ -22,10 +22,14 @@ pub fn judge(patient: &Patient<'_, '_>, findings: &mut Findings) {
     if let Ok(metadata) = path.metadata() {
         readers(&shown, &metadata, findings);
     }
-    if keys.previous.is_some() {
+    if let Err(error) = keys.ring(&patient.file.cluster) {
+        let failure = keygen::cannot_use(&patient.file.key_file, &error);
+        findings.push(Finding::failure("key", &shown, &failure));
+    } else if let Some((role, _)) = keys.second {
         findings.push(
-            Finding::warn("key", &shown, "two keys are accepted: a rotation is under way")
-                .to_do("when every node has this file, delete its last line on each"),
+            Finding::warn("key", &shown, under_way(role))
+                .to_do("wait until every node has this file, and ran: standin reload")
+                .to_do(format!("then, on one node: standin keygen {shown} --rotate")),
         );
     }
     if findings.iter().count() == before {
@@ -45,6 +49,17 @@ pub fn judge(patient: &Patient<'_, '_>, findings: &mut Findings) {
     }
 }
 
+fn under_way(role: Role) -> &'static str {
+    match role {
+        Role::Next => {
+            "a rotation is under way, after step 1 of 3: the next key is believed, not yet sent with"
+        }
+        Role::Previous => {
+            "a rotation is under way, after step 2 of 3: the previous key is still believed"
+        }
+    }
+}
+
 fn readers(shown: &str, metadata: &Metadata, findings: &mut Findings) {
     let mode = metadata.mode() & 0o777;
     if mode & 0o007 != 0 {
@@ -55,7 +70,7 @@ fn readers(shown: &str, metadata: &Metadata, findings: &mut Findings) {
                 format!("mode {mode:04o}: everyone on this host can read it or change it"),
             )
             .to_do(format!("chmod 0600 {shown}"))
-            .to_do("and if others were on this host: standin keygen --rotate"),
+            .to_do(format!("and if others were on this host: standin keygen {shown} --rotate")),
         );
     } else if mode & 0o070 != 0 {
         findings.push(
