@@ -1,0 +1,136 @@
+//! Runs seeds: `standin-sim --seeds N [--from S] [--jobs J] [--keep-going]`, or one with its story:
+//! `standin-sim --seed S [--story]`.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use standin_sim::run::{self, Verdict};
+
+const USAGE: &str = "\
+Usage: standin-sim --seeds N [--from S] [--jobs J] [--keep-going]
+       standin-sim --seed S [--story]
+
+  --seeds N      run N seeds, each twice
+  --from S       the first of them [default: 0]
+  --jobs J       at the same time [default: what the machine has]
+  --keep-going   do not stop at the first failure
+  --seed S       run one seed
+  --story        tell what happens in it";
+
+struct Options {
+    seeds: Option<u64>,
+    from: u64,
+    jobs: usize,
+    keep_going: bool,
+    seed: Option<u64>,
+    story: bool,
+}
+
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut options =
+        Options { seeds: None, from: 0, jobs, keep_going: false, seed: None, story: false };
+    while let Some(argument) = arguments.next() {
+        let mut number = || {
+            let value = arguments.next().ok_or(format!("{argument} needs a number"))?;
+            value.parse().map_err(|_| format!("{argument} {value:?} is not a number"))
+        };
+        match argument.as_str() {
+            "--seeds" => options.seeds = Some(number()?),
+            "--from" => options.from = number()?,
+            "--jobs" => options.jobs = number()?.clamp(1, 256) as usize,
+            "--seed" => options.seed = Some(number()?),
+            "--keep-going" => options.keep_going = true,
+            "--story" => options.story = true,
+            _ => return Err(format!("{argument:?} is not known")),
+        }
+    }
+    if options.seeds.is_none() && options.seed.is_none() {
+        return Err(String::from("say --seeds or --seed"));
+    }
+    Ok(options)
+}
+
+fn main() -> ExitCode {
+    let options = match parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(why) => {
+            eprintln!("standin-sim: {why}\n\n{USAGE}");
+            return ExitCode::from(64);
+        }
+    };
+    let passed = match options.seed {
+        Some(seed) => run_one(seed, options.story),
+        None => run_many(&options),
+    };
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run_one(seed: u64, story: bool) -> bool {
+    println!("{}", run::describe(seed));
+    if story {
+        let verdict = run::run_once(seed, true);
+        for line in &verdict.story {
+            println!("{line}");
+        }
+    }
+    let verdict = run::run(seed);
+    match &verdict.broken {
+        Some(why) => println!("seed {seed} FAILED: {why}"),
+        None => println!("seed {seed} passed: {} events", verdict.events),
+    }
+    verdict.broken.is_none()
+}
+
+fn run_many(options: &Options) -> bool {
+    let begun = Instant::now();
+    let end = options.from + options.seeds.unwrap_or(0);
+    let next = AtomicU64::new(options.from);
+    let (mut ran, mut events, mut failed) = (0_u64, 0_u64, Vec::<Verdict>::new());
+    std::thread::scope(|scope| {
+        let (sender, verdicts) = mpsc::channel();
+        for _ in 0..options.jobs {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end || sender.send(run::run(seed)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for verdict in verdicts {
+            ran += 1;
+            events += verdict.events;
+            if let Some(why) = &verdict.broken {
+                println!("seed {} FAILED: {why}", verdict.seed);
+                failed.push(verdict);
+                if !options.keep_going {
+                    break;
+                }
+            }
+        }
+    });
+    let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+    println!(
+        "{ran} seeds, each twice, in {}.{} s ({} a second), {events} events; {} failed",
+        millis / 1000,
+        millis / 100 % 10,
+        ran * 1000 / millis,
+        failed.len()
+    );
+    if let Some(first) = failed.iter().min_by_key(|verdict| verdict.seed)
+        && !options.keep_going
+    {
+        println!("\n{}", run::describe(first.seed));
+        for line in run::run_once(first.seed, true).story {
+            println!("{line}");
+        }
+        println!("seed {} FAILED: {}", first.seed, first.broken.as_deref().unwrap_or("?"));
+    }
+    failed.is_empty()
+}

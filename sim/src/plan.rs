@@ -1,0 +1,225 @@
+//! What is done to a world in phase one, and how it is healed.
+//!
+//! Owns the choice; the operations themselves are the world's. Invariant: a plan follows from the
+//! scenario and the seed alone.
+
+use std::time::Duration;
+
+use crate::kernel::Trouble;
+use crate::random::Random;
+use crate::scenario::{Kind, Manner, Scenario};
+use crate::world::{Operation, Wire, World};
+
+/// When each operation of phase one happens, from the world's beginning.
+pub type Plan = Vec<(Duration, Operation)>;
+
+/// The world is left alone for so long at first: every group finds its place.
+const CALM: Duration = Duration::from_secs(6);
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Draws what happens in phase one, and how long that is.
+pub fn draw(scenario: &Scenario, random: &mut Random) -> (Plan, Duration) {
+    let length = random.length(ms(10_000), ms(24_000));
+    // Some seeds are about what happens while everybody is new.
+    let calm = if random.percent(85) { CALM } else { Duration::ZERO };
+    let mut drawing = Drawing { scenario, random, plan: Vec::new(), end: length, calm };
+    for _ in 0..2 + drawing.random.below(10) {
+        let at = drawing.random.length(calm, length);
+        drawing.add(at);
+    }
+    let mut plan = drawing.plan;
+    plan.sort_by_key(|(at, _)| *at);
+    (plan, length)
+}
+
+struct Drawing<'a> {
+    scenario: &'a Scenario,
+    random: &'a mut Random,
+    plan: Plan,
+    end: Duration,
+    calm: Duration,
+}
+
+impl Drawing<'_> {
+    fn add(&mut self, at: Duration) {
+        let manner = self.scenario.manner;
+        match self.random.below(100) {
+            0..40 => self.add_gentle(at),
+            _ if manner == Manner::Gentle => self.add_gentle(at),
+            40..75 => self.add_split(at),
+            _ if manner == Manner::Split => self.add_split(at),
+            _ => self.add_rough(at),
+        }
+    }
+
+    fn push(&mut self, at: Duration, operation: Operation) {
+        self.plan.push((at, operation));
+    }
+
+    /// The operation now and its end a while later; sometimes soon, sometimes never.
+    fn pair(&mut self, at: Duration, begin: Operation, end: Operation) {
+        if at < self.end {
+            self.push(at, begin);
+        }
+        let most = self.random.pick(&[ms(50), ms(500), ms(3000), ms(10_000)]);
+        let until = at + self.random.length(ms(1), most);
+        if until < self.end {
+            self.push(until, end);
+        }
+    }
+
+    fn add_gentle(&mut self, at: Duration) {
+        let node = self.random.index(self.scenario.nodes());
+        let cluster = self.scenario.kind == Kind::Cluster;
+        match self.random.below(11) {
+            0 => self.pair(at, Operation::Kill(node), Operation::Start(node)),
+            1 => self.pair(at, Operation::Stop(node), Operation::Start(node)),
+            2 if cluster => {
+                self.pair(at, Operation::StopKeeping(node), Operation::Start(node));
+            }
+            3 | 4 => {
+                self.pair(at, Operation::Power(node, false), Operation::Power(node, true));
+            }
+            5 | 6 if cluster => {
+                let by = self.random.index(self.scenario.nodes());
+                let drain = |drained| Operation::Drain(by, node, drained);
+                self.pair(at, drain(true), drain(false));
+            }
+            7 if cluster => {
+                let group = self.random.index(self.scenario.groups.len());
+                let to = self.random.index(self.scenario.nodes());
+                let to = self.random.percent(80).then_some(to);
+                self.push(at, Operation::Place(node, group, to));
+            }
+            8 if self.scenario.checked => {
+                self.pair(at, Operation::Service(node, false), Operation::Service(node, true));
+            }
+            9 => {
+                let chance = self.random.draw();
+                self.push(at, Operation::Replay(node, chance));
+                self.push(at, Operation::Forge(node, chance));
+            }
+            _ => {
+                let vips: Vec<_> = self.scenario.vips().map(|(_, vip)| vip).collect();
+                let vip = self.random.pick(&vips);
+                let strip = Operation::Strip(node, vip);
+                let strips = self.random.percent(70);
+                self.push(at, if strips { strip } else { Operation::StepClock(node) });
+            }
+        }
+    }
+
+    /// Nodes that no longer hear each other, or are cut off together with others.
+    fn add_split(&mut self, at: Duration) {
+        let nodes = self.scenario.nodes();
+        let segment = self.random.index(self.scenario.paths);
+        let one = self.random.index(nodes);
+        let other = (one + 1 + self.random.index(nodes - 1)) % nodes;
+        match self.random.below(4) {
+            0 => {
+                let cut = |cut| Operation::Cut(segment, one, other, cut);
+                self.pair(at, cut(true), cut(false));
+            }
+            1 => {
+                self.pair(at, Operation::Cut(segment, one, other, true), Operation::Mend(segment));
+                self.push(at, Operation::Cut(segment, other, one, true));
+            }
+            _ => {
+                let mask = 1 << one | self.random.below(1 << nodes);
+                for segment in 0..self.scenario.paths {
+                    self.pair(at, Operation::Partition(segment, mask), Operation::Mend(segment));
+                }
+            }
+        }
+    }
+
+    fn add_rough(&mut self, at: Duration) {
+        let nodes = self.scenario.nodes();
+        let node = self.random.index(nodes);
+        let segment = self.random.index(self.scenario.paths);
+        match self.random.below(9) {
+            0 | 1 => self.pair(at, Operation::Pause(node), Operation::Resume(node)),
+            2 => {
+                let carrier = |up| Operation::Carrier(node, segment, up);
+                for _ in 0..=self.random.below(4) {
+                    let at = at + self.random.length(ms(0), ms(500));
+                    self.pair(at, carrier(false), carrier(true));
+                }
+            }
+            3 | 4 => {
+                let wire = Wire {
+                    lose: self.random.pick(&[0, 5, 20, 40]),
+                    double: self.random.pick(&[0, 0, 10]),
+                    late: self.random.pick(&[ms(0), ms(1), ms(10), ms(50)]),
+                };
+                self.pair(at, Operation::Wire(segment, wire), Operation::Mend(segment));
+            }
+            5 => {
+                let trouble = Trouble {
+                    refuse: self.random.pick(&[0, 0, 30, 90]),
+                    lose: self.random.pick(&[0, 30, 90]),
+                    late: self.random.pick(&[ms(0), ms(30), ms(800)]),
+                    undo: self.random.pick(&[0, 0, 20]),
+                };
+                let end = Operation::Trouble(node, Trouble::default());
+                self.pair(at, Operation::Trouble(node, trouble), end);
+            }
+            6 => {
+                let vips: Vec<_> = self.scenario.vips().map(|(_, vip)| vip).collect();
+                let vip = self.random.pick(&vips);
+                let stranger = |comes| Operation::Stranger(vip, comes);
+                self.pair(at.max(self.calm), stranger(true), stranger(false));
+            }
+            7 => {
+                let other = (node + 1 + self.random.index(nodes - 1)) % nodes;
+                self.push(at, Operation::Refuse(node, other));
+            }
+            _ => {
+                // To or from a router.
+                let router = nodes + self.random.index(self.scenario.routers.len());
+                let (from, to) =
+                    if self.random.percent(50) { (node, router) } else { (router, node) };
+                self.pair(at, Operation::Cut(0, from, to, true), Operation::Mend(0));
+                self.push(at, Operation::Forget(segment));
+            }
+        }
+    }
+}
+
+/// What makes a world whole: the network and the kernels always; hosts, daemons, services and
+/// drains mostly, so that a cluster of some settles as well as one of all.
+pub fn heal(world: &World, random: &mut Random) -> Vec<Operation> {
+    let scenario = &world.scenario;
+    let mut heal: Vec<Operation> = (0..scenario.paths).map(Operation::Mend).collect();
+    heal.extend(scenario.vips().map(|(_, vip)| Operation::Stranger(vip, false)));
+    for node in 0..scenario.nodes() {
+        let host = &world.hosts[node];
+        heal.push(Operation::Trouble(node, Trouble::default()));
+        heal.push(Operation::Resume(node));
+        heal.extend((0..scenario.paths).map(|segment| Operation::Carrier(node, segment, true)));
+        if !host.powered && random.percent(60) {
+            heal.push(Operation::Power(node, true));
+        }
+        // What was left behind waits for a daemon for a long time.
+        let kept = !host.kernel.held.is_empty();
+        if host.powered && !world.has_daemon(node) && (kept || random.percent(70)) {
+            heal.push(Operation::Start(node));
+        }
+        if random.percent(70) {
+            heal.push(Operation::Service(node, true));
+        }
+        if random.percent(70) {
+            heal.push(Operation::Drain(node, node, false));
+        }
+    }
+    heal
+}
+
+/// Daemons that were just told to leave everything to the next run: there will be one.
+pub fn heal_later(world: &World) -> Vec<Operation> {
+    let keeping = (0..world.scenario.nodes()).filter(|node| world.is_keeping(*node));
+    keeping.map(Operation::Start).collect()
+}

@@ -1,0 +1,389 @@
+//! Which cluster a seed is about: its nodes, groups, paths, routers and times.
+//!
+//! Owns the numbering of hosts and addresses, and the way from a scenario to a node of the core.
+//! Never looks at what happens in a world. Invariant: every node of a scenario is told the same.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use standin_core::cluster::settings::{GroupSettings, MemberSettings, Settings};
+use standin_core::config::{
+    Check, Failback, Home, Link, LinkId, LinkState, OnAnswer, OnCheckFailure, Peer, PeerAddress,
+    PeerId, Timing, Vip, VipId,
+};
+use standin_core::heartbeat::{ClusterId, ConfigDigest, Key, KeyRing, fingerprint};
+use standin_core::place::{GroupRules, NodeId, NodeSet, PoolId, Preference, address_key};
+use standin_core::wire::mac::Mac;
+use standin_core::{Config, Instant, Node};
+
+use crate::kernel::Nic;
+use crate::random::Random;
+
+/// The position of a host in a world: the nodes first, then the routers, then the bystander.
+pub type HostId = usize;
+
+/// What the nodes run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `standin run`, as a cluster.
+    Cluster,
+    /// `standin for`: the first is Pinky, who stands in for the second, Brain, who does as much for
+    /// his own address.
+    Pair,
+}
+
+/// How rough a seed is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Operators, stops, kills and power failures on a sound network: no two nodes ever answer for
+    /// one address, not even for a moment.
+    Gentle,
+    /// Besides, the network falls apart and is whole again.
+    Split,
+    /// Everything at once.
+    Rough,
+}
+
+/// Addresses that move as one.
+#[derive(Clone, Debug)]
+pub struct GroupPlan {
+    /// Its name.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Where it may and should be.
+    pub rules: GroupRules,
+}
+
+/// A router on the first segment.
+#[derive(Clone, Copy, Debug)]
+pub struct RouterPlan {
+    /// Its `arp_accept`.
+    pub accepts_untracked: bool,
+    /// How long it trusts an entry before it asks again; `None`: for ever.
+    pub refresh: Option<Duration>,
+}
+
+/// What a seed is about.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// What the nodes run.
+    pub kind: Kind,
+    /// How rough it is.
+    pub manner: Manner,
+    /// The nodes.
+    pub names: Vec<String>,
+    /// The groups.
+    pub groups: Vec<GroupPlan>,
+    /// The times.
+    pub timing: Timing,
+    /// Segments that the nodes share; VIPs are on the first.
+    pub paths: usize,
+    /// Heartbeats go over IPv6.
+    pub heartbeats_v6: bool,
+    /// Every group has a check.
+    pub checked: bool,
+    /// The first router is the `isolated-when-unreachable`.
+    pub references: bool,
+    /// On the first segment.
+    pub routers: Vec<RouterPlan>,
+    /// From a host to another.
+    pub latency: Duration,
+    /// From something that arrives until a process reads it.
+    pub scheduling: Duration,
+    /// The key of all nodes.
+    pub keys: KeyRing,
+}
+
+const NAMES: [&str; 5] = ["pinky", "brain", "snowball", "larry", "billie"];
+const CLUSTER: &str = "acme";
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+impl Scenario {
+    /// So many nodes and a single ordered group, on a sound network.
+    pub fn plain(nodes: usize) -> Self {
+        let order = (0..nodes as u16).map(NodeId).collect();
+        let key = Key::derive(b"narf narf narf narf narf narf", CLUSTER).expect("a long key");
+        let dead_after = ms(1000);
+        let interval = Timing::default_interval(dead_after);
+        Self {
+            kind: Kind::Cluster,
+            manner: Manner::Gentle,
+            names: NAMES[..nodes].iter().map(ToString::to_string).collect(),
+            groups: vec![group(0, &[false], Preference::Order(order), Failback::Yes)],
+            timing: Timing { dead_after, interval, back_after: ms(1000) },
+            paths: 1,
+            heartbeats_v6: false,
+            checked: false,
+            references: false,
+            routers: vec![RouterPlan { accepts_untracked: false, refresh: Some(ms(20_000)) }],
+            latency: ms(1) / 10,
+            scheduling: ms(1) / 20,
+            keys: KeyRing::new(key),
+        }
+    }
+
+    /// The article's pair.
+    pub fn pair(v6: bool) -> Self {
+        let order = vec![NodeId(1), NodeId(0)];
+        let groups = vec![group(0, &[v6], Preference::Order(order), Failback::Yes)];
+        Self { kind: Kind::Pair, groups, heartbeats_v6: v6, ..Self::plain(2) }
+    }
+
+    /// What a seed is about.
+    pub fn draw(random: &mut Random) -> Self {
+        let mut scenario = match random.below(10) {
+            0 => Self::pair(random.percent(50)),
+            1..=3 => Self::plain(2),
+            4..=8 => Self::plain(3),
+            _ => Self::plain(5),
+        };
+        scenario.manner = match random.below(4) {
+            0 => Manner::Gentle,
+            1 => Manner::Split,
+            _ => Manner::Rough,
+        };
+        let dead_after = random.pick(&[ms(200), ms(500), ms(1000), ms(1000)]);
+        scenario.timing.dead_after = dead_after;
+        scenario.timing.interval = Timing::default_interval(dead_after);
+        scenario.latency = random.length(ms(1) / 50, ms(1));
+        scenario.scheduling = random.length(ms(1) / 100, ms(1) / 3);
+        scenario.draw_routers(random);
+        if scenario.kind == Kind::Pair {
+            return scenario;
+        }
+        scenario.heartbeats_v6 = random.percent(40);
+        scenario.paths = 1 + random.index(2);
+        scenario.checked = random.percent(40);
+        scenario.references = scenario.manner != Manner::Gentle && random.percent(40);
+        scenario.draw_groups(random);
+        scenario
+    }
+
+    fn draw_routers(&mut self, random: &mut Random) {
+        let count = 1 + random.index(2);
+        let never = self.manner == Manner::Gentle && random.percent(70);
+        let refresh = (!never).then_some(ms(10_000));
+        let plan = |accepts_untracked| RouterPlan { accepts_untracked, refresh };
+        self.routers = (0..count).map(|number| plan(number == 1)).collect();
+    }
+
+    fn draw_groups(&mut self, random: &mut Random) {
+        let nodes = self.names.len();
+        let failback = match random.below(4) {
+            0 => Failback::No,
+            1 => Failback::After(random.length(ms(500), ms(4000))),
+            _ => Failback::Yes,
+        };
+        let family = random.below(3);
+        let families = |random: &mut Random| match family {
+            0 => false,
+            1 => true,
+            _ => random.percent(50),
+        };
+        let spread = random.percent(35);
+        let count = 1 + random.index(if spread { 5 } else { 3 });
+        let mut number = 0;
+        self.groups.clear();
+        for _ in 0..count {
+            let addresses: Vec<bool> =
+                (0..=random.index(if spread { 1 } else { 3 })).map(|_| families(random)).collect();
+            let preference = if spread {
+                Preference::Spread(PoolId(0))
+            } else {
+                let mut order: Vec<NodeId> = (0..nodes as u16).map(NodeId).collect();
+                order.rotate_left(random.index(nodes));
+                if random.percent(20) {
+                    order.truncate(1);
+                }
+                Preference::Order(order)
+            };
+            self.groups.push(group(number, &addresses, preference, failback));
+            number += addresses.len();
+        }
+    }
+
+    /// How many nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.names.len()
+    }
+
+    /// All hosts: nodes, routers and one that is neither.
+    pub fn hosts(&self) -> usize {
+        self.nodes() + self.routers.len() + 1
+    }
+
+    /// The host that is neither node nor router.
+    pub fn bystander(&self) -> HostId {
+        self.hosts() - 1
+    }
+
+    /// The name of a host.
+    pub fn name(&self, host: HostId) -> String {
+        match self.names.get(host) {
+            Some(name) => name.clone(),
+            None if host == self.bystander() => "a stranger".to_owned(),
+            None => format!("router{}", host - self.nodes()),
+        }
+    }
+
+    /// Every VIP with the number of its group, in the order of the core's ids.
+    pub fn vips(&self) -> impl Iterator<Item = (usize, IpAddr)> + '_ {
+        let groups = self.groups.iter().enumerate();
+        groups.flat_map(|(number, group)| group.addresses.iter().map(move |vip| (number, *vip)))
+    }
+
+    /// The interfaces of a host.
+    pub fn nics(&self, host: HostId) -> Vec<Nic> {
+        let paths = if host < self.nodes() { self.paths } else { 1 };
+        let number = host as u8 + 10;
+        let each = (0..paths as u8).map(|segment| Nic {
+            mac: Mac([2, 0, 0, segment, 0, number]),
+            ipv4: Ipv4Addr::new(10, segment, 0, number),
+            ipv6: Ipv6Addr::new(0xfd00, u16::from(segment), 0, 0, 0, 0, 0, u16::from(number)),
+            up: true,
+        });
+        each.collect()
+    }
+
+    /// What a node is told of one of its interfaces.
+    pub fn link_state(&self, nics: &[Nic], segment: usize) -> LinkState {
+        let nic = &nics[segment];
+        let routers = (self.nodes()..self.bystander()).filter(|_| segment == 0);
+        let gateways = routers.flat_map(|router| {
+            let nic = &self.nics(router)[0];
+            [IpAddr::V4(nic.ipv4), IpAddr::V6(nic.ipv6)]
+        });
+        LinkState {
+            up: nic.up,
+            mac: nic.mac,
+            ipv4: Some(nic.ipv4),
+            ipv6: Some(nic.ipv6),
+            gateways: gateways.collect(),
+            router: false,
+        }
+    }
+
+    fn peer(&self, host: HostId) -> Peer {
+        let nics = self.nics(host);
+        let addresses = nics.iter().zip(0..).map(|(nic, segment)| {
+            let (v4, v6) = (IpAddr::V4(nic.ipv4), IpAddr::V6(nic.ipv6));
+            let ip = if self.heartbeats_v6 { v6 } else { v4 };
+            PeerAddress { ip, link: Some(LinkId(segment)) }
+        });
+        Peer { name: Arc::from(self.name(host)), addresses: addresses.collect() }
+    }
+
+    /// The hosts that a node watches, in the order of the core's ids.
+    pub fn watched(&self, host: HostId) -> impl Iterator<Item = HostId> + '_ {
+        let others = (0..self.nodes()).filter(move |other| *other != host);
+        others.chain(self.references.then(|| self.nodes()))
+    }
+
+    /// What a node's core is told; `adopted`: what its kernel has of an earlier run.
+    fn config(&self, host: HostId, nics: &[Nic], adopted: &dyn Fn(IpAddr) -> bool) -> Config {
+        let links = (0..self.paths).map(|segment| Link {
+            name: Arc::from(format!("eth{segment}")),
+            state: self.link_state(nics, segment),
+        });
+        let vips = self.vips().map(|(group, address)| Vip {
+            address,
+            link: LinkId(0),
+            home: match (self.kind, host) {
+                (Kind::Cluster, _) => Home::Cluster,
+                (Kind::Pair, 0) => Home::Peer(PeerId(0)),
+                (Kind::Pair, _) => Home::Here,
+            },
+            failback: self.groups[group].rules.failback,
+            on_answer: OnAnswer::Wait,
+            on_check_failure: OnCheckFailure::Takeover,
+            adopted: adopted(address),
+        });
+        let vips: Vec<Vip> = vips.collect();
+        let first_of = |group| self.vips().position(|(of, _)| of == group).unwrap_or(0) as u32;
+        let checks = (0..self.groups.len()).filter(|_| self.checked).map(|group| Check {
+            name: Arc::from("web"),
+            vip: VipId(first_of(group)),
+            interval: ms(500),
+            timeout: ms(200),
+            rise: 2,
+            fall: 2,
+        });
+        let peers = self.watched(host).map(|other| self.peer(other)).collect();
+        Config::new(links.collect(), peers, vips, checks.collect(), self.timing)
+            .expect("a scenario is a valid configuration")
+    }
+
+    fn settings(&self, host: HostId) -> Settings {
+        let names: Vec<Arc<str>> = self.names.iter().map(|name| Arc::from(&**name)).collect();
+        let nodes = fingerprint("nodes", self.names.iter().map(String::as_bytes));
+        let mut next = 0;
+        let groups = self.groups.iter().map(|group| {
+            let first = next;
+            next += group.addresses.len() as u32;
+            GroupSettings {
+                name: Arc::from(&*group.name),
+                vips: (first..next).map(VipId).collect(),
+                rules: group.rules.clone(),
+                key: address_key(group.addresses[0]),
+            }
+        });
+        let groups = groups.collect();
+        let others = (0..self.nodes()).filter(|other| *other != host);
+        let members = others
+            .zip(0..)
+            .map(|(other, peer)| MemberSettings { node: NodeId(other as u16), peer: PeerId(peer) });
+        let references = self.references.then(|| PeerId(self.nodes() as u32 - 1));
+        Settings {
+            cluster: ClusterId::of(CLUSTER),
+            digest: ConfigDigest { nodes, vips: 1 },
+            me: NodeId(host as u16),
+            names,
+            members: members.collect(),
+            groups,
+            references: references.into_iter().collect(),
+            timing: self.timing,
+        }
+    }
+
+    /// A node that starts.
+    pub fn start(
+        &self,
+        host: HostId,
+        nics: &[Nic],
+        adopted: &dyn Fn(IpAddr) -> bool,
+        secret: [u8; 32],
+        now: Instant,
+    ) -> Node {
+        let config = self.config(host, nics, adopted);
+        match self.kind {
+            Kind::Cluster => {
+                Node::in_cluster(config, self.settings(host), self.keys.clone(), secret, now)
+            }
+            Kind::Pair => {
+                let (seed, _) = secret.split_first_chunk().expect("32 bytes");
+                Node::new(config, u64::from_le_bytes(*seed), now)
+            }
+        }
+    }
+}
+
+/// A group whose addresses have these families (`true`: IPv6), numbered from `first`.
+fn group(first: usize, v6: &[bool], preference: Preference, failback: Failback) -> GroupPlan {
+    let address = |(number, v6): (usize, &bool)| {
+        if *v6 {
+            IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 1, number as u16))
+        } else {
+            IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100 + number as u8))
+        }
+    };
+    GroupPlan {
+        name: format!("vip{first}"),
+        addresses: (first..).zip(v6).map(address).collect(),
+        rules: GroupRules { preference, failback, members: NodeSet::ALL },
+    }
+}

@@ -1,0 +1,146 @@
+//! What must never be so, checked after every event.
+//!
+//! Owns the promises of phase one, for authority `none`:
+//!
+//! - Two nodes that hear each other do not both answer for an address for longer than
+//!   [`World::both_most`]. 'Hear each other' is: both daemons run, and some path between them has
+//!   been whole both ways, without loss, all that time; and their kernels do what they are told.
+//! - In a gentle scenario (operators, stops, kills and power failures on a sound network) no two
+//!   nodes ever answer for an address, not even for a moment. So the giver of a planned move is
+//!   quiet before the receiver has the address.
+//! - Nothing is announced by a node whose kernel does not hold the address, or is quiet about it.
+//!
+//! The others are where they arise: nobody spins, nothing is left behind by a plain stop, a
+//! recording or a forgery changes nothing (all in `process`).
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use standin_core::wire::frame::Frame;
+use standin_core::{Instant, neighbour};
+
+use super::{Event, World};
+use crate::kernel::Trouble;
+use crate::scenario::{HostId, Manner};
+
+/// What is remembered from one check to the next.
+#[derive(Debug)]
+pub(super) struct Safety {
+    /// Who answers may have changed.
+    pub(super) dirty: bool,
+    /// `a * nodes + b`: the two hear each other.
+    hear: Vec<bool>,
+    nodes: usize,
+    /// Since when two that hear each other both answer for an address.
+    both: BTreeMap<(usize, HostId, HostId), Instant>,
+}
+
+impl Safety {
+    pub(super) fn new(nodes: usize) -> Self {
+        Self { dirty: true, hear: vec![false; nodes * nodes], nodes, both: BTreeMap::new() }
+    }
+}
+
+impl World {
+    /// For how long two nodes that hear each other may both answer: until each has heard the
+    /// other, one interval of heartbeats at most, and has said so.
+    pub fn both_most(&self) -> Duration {
+        self.scenario.timing.interval * 2 + Duration::from_millis(60)
+    }
+
+    /// A path, a process or a kernel has changed: who hears whom?
+    pub(super) fn look_at_paths(&mut self) {
+        for a in 0..self.safety.nodes {
+            for b in a + 1..self.safety.nodes {
+                let hear = self.hear_each_other(a, b);
+                let place = a * self.safety.nodes + b;
+                self.safety.dirty |= hear != self.safety.hear[place];
+                self.safety.hear[place] = hear;
+            }
+        }
+    }
+
+    fn hear_each_other(&self, a: HostId, b: HostId) -> bool {
+        let runs = |id: HostId| {
+            let host = &self.hosts[id];
+            let process = host.process.as_ref();
+            host.powered
+                && process.is_some_and(|process| !process.paused)
+                && host.kernel.trouble == Trouble::default()
+        };
+        let path = |segment: usize| {
+            let switch = &self.segments[segment];
+            let whole = !switch.is_cut(a, b) && !switch.is_cut(b, a) && switch.is_sound();
+            whole && self.is_linked(a, segment) && self.is_linked(b, segment)
+        };
+        runs(a) && runs(b) && (0..self.segments.len()).any(path)
+    }
+
+    pub(super) fn check_safety(&mut self) {
+        if !self.is_cluster() {
+            return;
+        }
+        if std::mem::take(&mut self.safety.dirty) {
+            for number in 0..self.vips.len() {
+                self.look_at_answers(number);
+            }
+        }
+        let most = self.both_most();
+        let over = self.safety.both.iter().find(|(_, since)| self.now.since(**since) > most);
+        if let Some(((number, a, b), since)) = over {
+            let vip = self.vips[*number];
+            let (a, b) = (self.scenario.name(*a), self.scenario.name(*b));
+            let length = self.now.since(*since);
+            self.break_promise(format!(
+                "{a} and {b} hear each other, and both have answered for {vip} for {length:?}"
+            ));
+        }
+    }
+
+    fn look_at_answers(&mut self, number: usize) {
+        let vip = self.vips[number];
+        let answers = |id: &HostId| self.hosts[*id].powered && self.hosts[*id].kernel.answers(vip);
+        let answering: Vec<HostId> = (0..self.safety.nodes).filter(answers).collect();
+        if let [a, b, ..] = answering[..]
+            && self.scenario.manner == Manner::Gentle
+        {
+            let (a, b) = (self.scenario.name(a), self.scenario.name(b));
+            self.break_promise(format!("{a} and {b} both answer for {vip} on a sound network"));
+        }
+        let hear = |a: HostId, b: HostId| self.safety.hear[a * self.safety.nodes + b];
+        let mut both: Vec<(usize, HostId, HostId)> = Vec::new();
+        for (place, a) in answering.iter().enumerate() {
+            let others = answering[place + 1..].iter().filter(|b| hear(*a, **b));
+            both.extend(others.map(|b| (number, *a, *b)));
+        }
+        self.safety.both.retain(|key, _| key.0 != number || both.contains(key));
+        let examine_at = self.now + self.both_most() + Duration::from_nanos(1);
+        for key in both {
+            if let std::collections::btree_map::Entry::Vacant(free) = self.safety.both.entry(key) {
+                free.insert(self.now);
+                self.schedule(examine_at, Event::Examine);
+            }
+        }
+    }
+
+    /// A node says something on the wire.
+    pub(super) fn check_announcement(&mut self, id: HostId, frame: &Frame) {
+        let name = self.scenario.name(id);
+        let Ok(heard) = neighbour::hear(frame) else {
+            self.break_promise(format!("{name} sent a frame that nobody understands"));
+            return;
+        };
+        let host = &self.hosts[id];
+        let ours = host.kernel.nics.iter().any(|nic| nic.mac == heard.mac);
+        let managed = |address: &IpAddr| self.vips.contains(address);
+        let Some(address) = heard.asserts.filter(|address| ours && managed(address)) else {
+            return;
+        };
+        if !host.kernel.has(address) {
+            self.break_promise(format!("{name} announced {address} without having it"));
+        } else if host.kernel.quiet.contains(&address) {
+            self.break_promise(format!("{name} announced {address}, which it gives away"));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What can be seen of a world: who has what, and whom a packet would reach.
+//!
+//! Owns nothing and changes nothing.
+
+use std::net::IpAddr;
+
+use super::World;
+use crate::scenario::HostId;
+
+impl World {
+    /// The nodes whose kernel has an address.
+    pub fn holders(&self, address: IpAddr) -> Vec<HostId> {
+        let has = |id: &HostId| self.hosts[*id].powered && self.hosts[*id].kernel.has(address);
+        (0..self.scenario.nodes()).filter(has).collect()
+    }
+
+    /// The nodes that answer ARP or NDP for an address.
+    pub fn answerers(&self, address: IpAddr) -> Vec<HostId> {
+        let answers =
+            |id: &HostId| self.hosts[*id].powered && self.hosts[*id].kernel.answers(address);
+        (0..self.scenario.nodes()).filter(answers).collect()
+    }
+
+    /// Whom a packet for an address would reach now, sent by the first router; `None` where nobody
+    /// would take it.
+    pub fn reached(&self, address: IpAddr) -> Option<HostId> {
+        self.reached_from(self.scenario.nodes(), address)
+    }
+
+    /// The same, sent by any router.
+    pub fn reached_from(&self, router: HostId, address: IpAddr) -> Option<HostId> {
+        let mac = self.hosts[router].kernel.neighbours.get(&address)?.mac;
+        let switch = &self.segments[0];
+        let owner = self.hosts.iter().position(|host| host.kernel.nics[0].mac == mac)?;
+        // What the switch does not know it sends everywhere.
+        let port = switch.port(mac).unwrap_or(owner);
+        let gets_through = self.is_linked(router, 0)
+            && self.is_linked(port, 0)
+            && !switch.is_cut(router, port)
+            && port == owner;
+        (gets_through && self.hosts[port].kernel.has(address)).then_some(port)
+    }
+
+    /// Whether a router has forgotten an address, and would ask for it.
+    pub fn is_forgotten(&self, router: HostId, address: IpAddr) -> bool {
+        !self.hosts[router].kernel.neighbours.contains_key(&address)
+    }
+
+    /// Whether the daemon of a node runs and was not told to stop.
+    pub fn runs(&self, id: HostId) -> bool {
+        let process = self.hosts[id].process.as_ref();
+        process.is_some_and(|process| !process.paused && !process.leaving && !process.keeping)
+    }
+
+    /// Whether the daemon of a node was told to leave everything to the next run, and still runs.
+    pub fn is_keeping(&self, id: HostId) -> bool {
+        self.hosts[id].process.as_ref().is_some_and(|process| process.keeping)
+    }
+
+    /// Whether there is a daemon at all.
+    pub fn has_daemon(&self, id: HostId) -> bool {
+        self.hosts[id].process.is_some()
+    }
+
+    /// Whether a node can hold a group: it has power, its daemon runs, it is not drained, its link
+    /// is up, and its service works where that is checked.
+    pub fn is_eligible(&self, id: HostId) -> bool {
+        let host = &self.hosts[id];
+        let service = host.service || !self.scenario.checked;
+        self.runs(id) && self.is_linked(id, 0) && !self.is_drained(id) && service
+    }
+
+    /// Whether a node knows that it is drained.
+    pub fn is_drained(&self, id: HostId) -> bool {
+        self.believes_drained(id, id)
+    }
+
+    /// Whether a node believes that another is drained.
+    pub fn believes_drained(&self, id: HostId, other: HostId) -> bool {
+        let process = self.hosts[id].process.as_ref();
+        let status = process.and_then(|process| process.node.cluster_status());
+        status.is_some_and(|status| status.nodes[other].draining)
+    }
+}
