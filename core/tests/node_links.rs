@@ -90,7 +90,11 @@ impl Shell {
                 Action::SendFrame { frame, .. } => self.frames.push(frame),
                 Action::AddAddress { .. } => self.adds += 1,
                 Action::RemoveAddress { .. } => self.removes += 1,
-                Action::SendEcho { .. } | Action::RunCheck { .. } | Action::Stopped => {}
+                Action::SendEcho { .. }
+                | Action::RunCheck { .. }
+                | Action::QuietAddress { .. }
+                | Action::SendHeartbeat { .. }
+                | Action::Stopped => {}
             }
         }
     }

@@ -91,8 +91,11 @@ impl Node {
             self.report_peer(id, change);
             self.undecided = true;
         }
-        // A member whose heartbeats come need not be probed as well.
-        let spared = self.is_heard_as_member(id) && !self.peers[id.index()].peer.is_suspected();
+        // A member whose heartbeats come need not be probed as well,
+        // until it is known by which link-layer address it may announce something.
+        let watched = &self.peers[id.index()];
+        let known = !watched.macs.is_empty() || self.is_routed(id);
+        let spared = known && self.is_heard_as_member(id) && !watched.peer.is_suspected();
         if round_due && spared {
             self.peers[id.index()].peer.skip_round();
         } else if round_due {
@@ -100,6 +103,12 @@ impl Node {
         }
         self.anticipate(id);
         self.schedule_peer(id);
+    }
+
+    /// Whether it is on no link of ours, so that ARP and NDP never show where it is.
+    fn is_routed(&self, id: PeerId) -> bool {
+        let mut addresses = self.config.peers[id.index()].addresses.iter();
+        addresses.all(|address| address.link.is_none())
     }
 
     /// One probe of each kind to each address.

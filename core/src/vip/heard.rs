@@ -125,6 +125,10 @@ impl Vip {
         if self.home == Home::Cluster && around.peer_macs.contains(&by) {
             return Meaning::PeerClaims;
         }
+        if matches!(&self.state, State::Held(held) if held.muted) {
+            // It is given away: that is its receiver, seen here for the first time.
+            return Meaning::None;
+        }
         if !from_home {
             self.handle_conflict(around, by);
             return Meaning::None;

@@ -91,7 +91,9 @@ impl Node {
         fellow.listen(opened, &cluster.settings, now);
         let (peer, name) = (fellow.peer, cluster.settings.names[fellow.node.index()].clone());
         let changed = said.flags != fellow.said.flags || said.groups != fellow.said.groups;
-        self.undecided |= changed || new_incarnation;
+        // Who was thought gone may say what it said before: it counts again all the same.
+        let counts = (fellow.takes_part(), fellow.discord) != before;
+        self.undecided |= changed || counts || new_incarnation;
         if fellow.takes_part() && (!before.0 || new_incarnation) {
             let restarted = known && new_incarnation;
             self.report_cluster(ClusterReport::MemberJoined { node: name.clone(), restarted });
