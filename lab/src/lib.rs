@@ -5,7 +5,7 @@
 //! kernel's tables and the frames on the wire.
 //!
 //! Invariants: nothing outside the namespaces that a case makes for itself is touched; when a case
-//! ends, however it ends, the kernel kills whatever it started (see [`sandbox`]).
+//! ends, however it ends, the kernel kills whatever it started (see `sandbox`).
 
 mod bench;
 mod capture;

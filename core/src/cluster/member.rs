@@ -1,7 +1,7 @@
 //! One fellow node: whether its daemon is heard, and what it last said.
 //!
 //! Owns the session, the watch over the daemon (its host is watched as a peer like any other), and
-//! its latest statement. Never sends. Invariant: [`Member::said`] is authentic and newer than
+//! its latest statement. Never sends. Invariant: `Member::said` is authentic and newer than
 //! everything that was said before it.
 
 use alloc::vec::Vec;

@@ -1,7 +1,7 @@
 //! `bench failover`: our figures beside those of the systems people use today, in one set-up.
 //!
 //! Owns the order of the measurements and what is printed. Each measurement runs in a sandbox of
-//! its own ([`measure`]) and gives one line of JSON; nothing else runs meanwhile. The machine is
+//! its own (`measure`) and gives one line of JSON; nothing else runs meanwhile. The machine is
 //! never as quiet as one would wish, so the subjects take turns, and medians and ratios count.
 
 mod chart;

@@ -1,7 +1,7 @@
 //! What is measured: `standin` in two settings, and each peer.
 //!
 //! Owns how a subject is started on home and stand-in and when it is ready. Its figures are made in
-//! [`super::measure`].
+//! [`mod@super::measure`].
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};

@@ -159,7 +159,7 @@ pub struct TimingArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Checks of the service on the VIP")]
 pub struct CheckArgs {
-    /// http://…, https://…, tcp:[ADDRESS:]PORT or command:'/path argument' (repeatable)
+    /// http://…, https://…, tcp:PORT, tcp:ADDRESS:PORT or command:'/path argument' (repeatable)
     // Read later, by us: clap repeats a wrong value whole, and this one may hold a password.
     #[arg(long, value_name = "CHECK")]
     pub check: Vec<String>,
@@ -250,7 +250,7 @@ pub struct AnnounceArgs {
     #[arg(long, conflicts_with = "both")]
     reply: bool,
 
-    /// The request and the reply: some neighbours learn only from one [default]
+    /// The request and the reply: some neighbours learn only from one (default)
     #[arg(long)]
     both: bool,
 }

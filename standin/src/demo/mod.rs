@@ -1,8 +1,8 @@
 //! `standin demo`: the article's story, played on one machine with the real program.
 //!
-//! Three kinds of process: the [audience](audience) was started by hand and waits; the
-//! [story](story) runs inside namespaces as their process 1 and tells what happens; the hosts'
-//! processes (the real `standin for`, and a web [page]) run in namespaces inside.
+//! Three kinds of process: the `audience` was started by hand and waits; the
+//! `story` runs inside namespaces as their process 1 and tells what happens; the hosts'
+//! processes (the real `standin for`, and a web `page`) run in namespaces inside.
 //!
 //! Invariant: nothing of the host's network is touched, and nothing outlives the process that was
 //! started by hand.
