@@ -267,6 +267,35 @@ fn every_dependency_has_a_written_reason() {
     assert_none("dependencies without a reason in docs/DEPENDENCIES.md", &broken);
 }
 
+/// The names that `[workspace.dependencies]` gives a version to.
+fn offered() -> Vec<String> {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
+    let lines = manifest.lines().skip_while(|line| *line != "[workspace.dependencies]").skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    lines.filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect()
+}
+
+#[test]
+fn what_is_depended_on_is_used() {
+    let (mut broken, mut used) = (Vec::new(), BTreeSet::new());
+    for package in packages() {
+        let manifest = Path::new(text(&package, "manifest_path"));
+        let directory = manifest.parent().expect("a manifest is in a directory");
+        let source: Vec<_> = rust_files(directory).iter().flat_map(|file| code(file)).collect();
+        for dependency in dependencies(&package) {
+            let name = text(dependency, "name");
+            let word = name.replace('-', "_");
+            if !source.iter().any(|(_, line)| has_word(line, &word)) {
+                broken.push(format!("{name}, by {}", text(&package, "name")));
+            }
+            used.insert(name.to_owned());
+        }
+    }
+    assert_none("dependencies that no line of their package names", &broken);
+    let unused: Vec<_> = offered().into_iter().filter(|name| !used.contains(name)).collect();
+    assert_none("[workspace.dependencies] that no package has", &unused);
+}
+
 /// A promise is a row `| promise | conditions | checked by |`, and each name in backquotes in its
 /// last cell is a test or a lab case that stands in the source.
 #[test]
