@@ -98,7 +98,7 @@ pub enum Here {
 pub struct Other {
     /// It takes part in the cluster and is heard.
     pub takes_part: bool,
-    /// It holds the group.
+    /// It has the group, be it that it gives it on already.
     pub holds: bool,
     /// It no longer answers for it, in favour of us.
     pub quiet_for_us: bool,
@@ -166,6 +166,18 @@ impl Handover {
             | Stage::Quiet { to, .. }
             | Stage::Lingering { to, .. } => Some(to),
             Stage::Accepting { from, .. } | Stage::Taking { from, .. } => Some(from),
+        }
+    }
+
+    /// The group is half here and half there: neither side could go on by itself as if nothing had
+    /// been said.
+    pub fn is_committed(&self) -> bool {
+        match self.stage {
+            Stage::Quieting { .. }
+            | Stage::Quiet { .. }
+            | Stage::Lingering { .. }
+            | Stage::Taking { .. } => true,
+            Stage::Idle | Stage::Offered { .. } | Stage::Accepting { .. } => false,
         }
     }
 

@@ -34,6 +34,8 @@ use crate::wire::mac::Mac;
 
 use probe::Watched;
 
+pub use cluster::inquire::{ClusterStatus, Explained, Foreseen, GroupStatus, NodeStatus};
+
 /// The longest question before a claim.
 const ASK_WINDOW_MOST: Duration = Duration::from_millis(120);
 /// A stall is reported at most this often.
@@ -187,7 +189,7 @@ impl Node {
             Input::Link { link, state } => self.handle_link(link, state),
             Input::Check { check, target, result } => self.handle_check(check, target, result),
             Input::Quieted { vip, quiet, result } => {
-                self.with_vip(vip, |vip, _| vip.handle_quieted(quiet, result));
+                self.with_vip(vip, |vip, around| vip.handle_quieted(around, quiet, result));
                 self.undecided = true;
             }
             Input::Heartbeat { from, bytes } => self.handle_heartbeat(from, bytes),

@@ -97,6 +97,9 @@ impl Vip {
             Some(Cause::HomeDead | Cause::Adopted) | None => announcer::SLOWLY,
         };
         self.become_state(now, State::Held(Held::new(asked_at, now, slowly)));
+        // From an earlier move.
+        self.quiet(around, false);
+        self.mute();
         self.announce(around);
         let (vip, home) = (self.address, around.home.clone());
         around.report(Report::Claimed {
@@ -160,6 +163,7 @@ impl Vip {
             self.answered = None;
         }
         self.state = state;
+        self.adopted = false;
         self.changed_at = now;
     }
 }

@@ -38,6 +38,7 @@ use crate::time::Instant;
 use crate::wire::mac::Mac;
 
 use act::send_probe;
+use giving::Quiet;
 use state::{Answered, Ask, State};
 
 /// Probes in one question.
@@ -119,6 +120,7 @@ struct Wanted {
 
 /// The machine of one VIP.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its own end")]
 pub struct Vip {
     id: VipId,
     address: IpAddr,
@@ -130,11 +132,12 @@ pub struct Vip {
     wanted: Option<Wanted>,
     anticipated: bool,
     answered: Option<Answered>,
-    /// The kernel was told to answer no more.
-    quiet_asked: bool,
+    quiet: Quiet,
     last_reason: Reason,
     changed_at: Instant,
     stopping: bool,
+    /// The kernel has it from an earlier run and has not been asked about it yet.
+    adopted: bool,
 }
 
 impl Vip {
@@ -162,10 +165,11 @@ impl Vip {
             wanted,
             anticipated: false,
             answered: None,
-            quiet_asked: false,
+            quiet: Quiet::default(),
             last_reason: Reason::NotYetKnown,
             changed_at: now,
             stopping: false,
+            adopted: settings.adopted,
         }
     }
 
@@ -194,6 +198,11 @@ impl Vip {
             State::Held(_) => Place::Held,
             State::Removing { .. } => Place::Removing,
         }
+    }
+
+    /// Whether the kernel has it and answers for it: as it confirmed, or from an earlier run.
+    pub fn is_held(&self) -> bool {
+        self.adopted || matches!(self.state, State::Held(_))
     }
 
     /// Whether the kernel has it, or may have it.
@@ -233,6 +242,10 @@ impl Vip {
 
     /// When something is to be done.
     pub fn timeout(&self) -> Option<Instant> {
+        [self.state_timeout(), self.quiet_timeout()].into_iter().flatten().min()
+    }
+
+    fn state_timeout(&self) -> Option<Instant> {
         match &self.state {
             State::Away => None,
             // An answer that nobody wants yet can wait.
@@ -287,14 +300,14 @@ impl Vip {
                 self.become_state(around.now, State::Away);
             }
             State::LetGo { .. } if self.stopping => self.become_state(around.now, State::Away),
-            State::Held(_) => {
+            // The kernel may have it although it has not said so yet.
+            State::Held(_) | State::Adding { .. } => {
                 self.remove(around, reason);
                 return;
             }
             State::Away
             | State::Asking(_)
             | State::Waiting { .. }
-            | State::Adding { .. }
             | State::Removing { .. }
             | State::LetGo { .. } => {}
         }
@@ -359,6 +372,7 @@ impl Vip {
     /// Does what is due.
     pub fn handle_timeout(&mut self, around: &mut Surroundings<'_>) {
         let now = around.now;
+        self.handle_quiet_timeout(around);
         match &mut self.state {
             State::Asking(ask) | State::LetGo { ask, .. } => {
                 if ask.take_due(now, around.ask_window) {
@@ -455,9 +469,7 @@ impl Vip {
         let (vip, home) = (self.address, around.home.clone());
         around.report(Report::Released { vip, home, reason });
         self.last_reason = reason;
-        if core::mem::take(&mut self.quiet_asked) {
-            around.actions.push_back(Action::QuietAddress { vip: self.id, quiet: false });
-        }
+        self.quiet(around, false);
         // 'I let go; who has it now?' The one who waited for it takes this as the release.
         send_probe(around, self.link, self.address);
         if self.stopping {

@@ -32,10 +32,8 @@ pub(super) struct Held {
     /// Asked before announcing again, after the link was down.
     pub(super) ask: Option<Ask>,
     pub(super) refused: bool,
-    /// It is given away: nothing is announced.
+    /// It is given away, or the kernel does not answer for it yet: nothing is announced.
     pub(super) muted: bool,
-    /// The kernel answers for it no more.
-    pub(super) quiet: bool,
     pub(super) defended_at: Option<Instant>,
     pub(super) contested: Option<Contested>,
     pub(super) contested_for: Duration,
@@ -80,7 +78,6 @@ impl Held {
             ask: None,
             refused: false,
             muted: false,
-            quiet: false,
             defended_at: None,
             contested: None,
             contested_for: CONTESTED_FIRST,

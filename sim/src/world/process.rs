@@ -15,7 +15,7 @@ use standin_core::wire::frame::Frame;
 use standin_core::{Action, Input, Instant, Node, step};
 
 use super::network::Packet;
-use super::{Event, World};
+use super::{Event, Operation, World};
 use crate::scenario::HostId;
 
 /// From a request to the kernel until its acknowledgement.
@@ -301,7 +301,10 @@ impl World {
                 self.note_change(id, address, "got");
             }
             if self.random.percent(self.hosts[id].kernel.trouble.undo) {
-                self.lose_address(id, address);
+                self.schedule(
+                    self.now + ACK_DELAY / 2,
+                    Event::Operation(Operation::Strip(id, address)),
+                );
             }
         }
         self.acknowledge(id, Waiting::Added(vip, result));

@@ -14,6 +14,7 @@ mod settle;
 mod speak;
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use core::time::Duration;
 
@@ -164,10 +165,18 @@ impl Node {
         }
     }
 
-    /// Told to leave everything to the next run.
+    /// Told to leave everything to the next run; but what is half given or half taken is the
+    /// other's, who would have it besides.
     pub(super) fn handle_stop_keeping(&mut self) {
+        let moving = self.with_cluster(|_, cluster| {
+            let groups = cluster.groups.iter().zip(&cluster.settings.groups);
+            let moving = groups.filter(|(group, _)| group.handover.is_committed());
+            moving.flat_map(|(_, settings)| settings.vips.iter().copied()).collect()
+        });
+        let moving: BTreeSet<VipId> = moving.unwrap_or_default();
         for id in self.vip_ids() {
-            self.with_vip(id, |vip, around| vip.leave_behind(around, KEEP_LIFETIME));
+            let lifetime = (!moving.contains(&id)).then_some(KEEP_LIFETIME);
+            self.with_vip(id, |vip, around| vip.leave_behind(around, lifetime));
         }
         self.with_cluster(|node, cluster| {
             cluster.keeping = true;

@@ -12,12 +12,11 @@ use crate::cluster::handover::{Command, Facts, Here, Other, Stage};
 use crate::cluster::report::ClusterReport;
 use crate::config::VipId;
 use crate::decide::{Reason, Service};
-use crate::heartbeat::{Role, VipState};
+use crate::heartbeat::{Flags, Role, VipState};
 use crate::place::{
     self, Course, Decision, Health, Holding, NodeId, NodeSet, NodeView, Standing, View,
 };
 use crate::timers::Timer;
-use crate::vip::Place;
 
 /// Steps of one move within one turn: each is a different stage.
 const STEPS_PER_TURN: usize = 6;
@@ -71,7 +70,7 @@ impl Node {
             let mut each = alloc::vec![Standing::default(); count];
             each[cluster.me().index()] = self.own_standing(cluster, group);
             for member in &cluster.members {
-                each[member.node.index()] = standing_of(member.group(group));
+                each[member.node.index()] = standing_of(member.group(group), member.said.flags);
             }
             for (place, standing) in each.iter_mut().enumerate() {
                 let since = &mut cluster.groups[group].eligible_since[place];
@@ -124,7 +123,7 @@ impl Node {
     /// How much of a group is on this host, confirmed.
     pub(super) fn here(&self, cluster: &Cluster, group: usize) -> Here {
         let vips = &cluster.settings.groups[group].vips;
-        let held = vips.iter().filter(|vip| self.vips[vip.index()].place() == Place::Held).count();
+        let held = vips.iter().filter(|vip| self.vips[vip.index()].is_held()).count();
         match held {
             0 => Here::None,
             all if all == vips.len() => Here::All,
@@ -188,7 +187,7 @@ impl Node {
             let state = member.group(group);
             Some(Other {
                 takes_part: member.takes_part(),
-                holds: state.role == Role::Holding,
+                holds: matches!(state.role, Role::Holding | Role::Yielding),
                 quiet_for_us: state.role == Role::Yielding && state.asked,
                 offers_us: matches!(state.role, Role::Holding | Role::Yielding) && state.asked,
                 takes_from_us: state.role == Role::Taking && state.asked,
@@ -280,18 +279,39 @@ impl Node {
     }
 }
 
-fn standing_of(state: VipState) -> Standing {
+/// What [`fitness`] said, as the one who said it sees it: views that differ could have two holders
+/// each wait for the other to withdraw.
+fn standing_of(state: VipState, flags: Flags) -> Standing {
+    let health = match (state.healthy, state.eligible) {
+        (true, _) => Health::Good,
+        (false, true) => Health::Unknown,
+        (false, false) => Health::Bad,
+    };
+    let barred = [Flags::NEWCOMER, Flags::LEAVING, Flags::DRAINING];
+    let excused = barred.into_iter().any(|flag| flags.contains(flag));
     Standing {
         holding: match state.role {
             Role::Idle | Role::Taking => Holding::No,
             Role::Holding => Holding::Yes,
             Role::Yielding => Holding::Yielding,
         },
-        health: if state.healthy { Health::Good } else { Health::Bad },
-        // What keeps a healthy node from being eligible is told by its flags, or is its link; a
-        // holder that is not eligible keeps what it has, as far as this is concerned.
-        link_up: state.eligible || state.role != Role::Idle,
+        health,
+        // What else keeps a healthy node from being eligible is told by its flags.
+        link_up: state.eligible || excused || health == Health::Bad,
         eligible_for: None,
+    }
+}
+
+/// Whether this node is eligible and healthy, as it is said in a heartbeat. 'Eligible and not
+/// healthy' is one whose check has not said anything yet and that lacks nothing else.
+pub(super) fn fitness(node: NodeView, standing: Standing) -> (bool, bool) {
+    match standing.health {
+        Health::Good => (is_candidate(node, standing), true),
+        Health::Bad => (false, false),
+        Health::Unknown => {
+            let ready = NodeView { ready: true, ..node };
+            (is_candidate(ready, Standing { health: Health::Good, ..standing }), false)
+        }
     }
 }
 

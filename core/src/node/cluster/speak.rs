@@ -86,6 +86,7 @@ impl Node {
 
     fn state_for(&self, cluster: &Cluster, group: usize, member: NodeId) -> VipState {
         let standing = self.own_standing(cluster, group);
+        let (eligible, healthy) = super::settle::fitness(cluster.own_view(), standing);
         let (role, with) = match cluster.groups[group].handover.stage() {
             Stage::Offered { to, .. } | Stage::Quieting { to, .. } => (Role::Holding, Some(to)),
             Stage::Quiet { to, .. } | Stage::Lingering { to, .. } => (Role::Yielding, Some(to)),
@@ -95,21 +96,17 @@ impl Node {
             }
             Stage::Idle => (self.role_of(cluster, group), None),
         };
-        VipState {
-            role,
-            eligible: super::settle::is_candidate(cluster.own_view(), standing),
-            healthy: standing.health == crate::place::Health::Good,
-            asked: with == Some(member),
-        }
+        VipState { role, eligible, healthy, asked: with == Some(member) }
     }
 
     fn role_of(&self, cluster: &Cluster, group: usize) -> Role {
-        let places =
-            cluster.settings.groups[group].vips.iter().map(|vip| self.vips[vip.index()].place());
+        let vips = cluster.settings.groups[group].vips.iter().map(|vip| &self.vips[vip.index()]);
         let mut role = Role::Idle;
-        for place in places {
-            match place {
+        for vip in vips {
+            match vip.place() {
                 Place::Held => return Role::Holding,
+                // From an earlier run.
+                Place::Adding if vip.is_held() => return Role::Holding,
                 Place::Asking | Place::Adding | Place::Waiting(_) => role = Role::Taking,
                 Place::Away | Place::Removing => {}
             }
