@@ -5,6 +5,7 @@
 //! core's.
 
 pub mod announce;
+pub mod assembly;
 pub mod checks;
 pub mod cli;
 pub mod control;
@@ -18,5 +19,6 @@ pub mod host;
 pub mod keygen;
 pub mod link;
 pub mod log;
+pub mod run;
 pub mod slow;
 pub mod stand_in;

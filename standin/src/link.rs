@@ -3,9 +3,19 @@
 //! The fast loop decides and acts; the slow loop logs, checks services and answers people. Both
 //! queues are bounded, and the fast loop never waits for either.
 
+use std::sync::Arc;
+
 use standin_core::config::CheckId;
 use standin_core::io::CheckTarget;
+use standin_core::node::{ClusterStatus, Explained, Foreseen};
+use standin_core::place::NodeId;
+use standin_core::status::Status;
 use standin_core::{Instant, Report};
+use tokio::sync::oneshot;
+
+use crate::failure::Failure;
+use crate::file::ClusterFile;
+use crate::slow::Matters;
 
 /// Messages that fit into the queue to the slow loop.
 pub const TO_SLOW: usize = 4096;
@@ -29,10 +39,23 @@ pub enum ToSlow {
         /// Against what.
         target: CheckTarget,
     },
-    /// A signal told us to stop.
+    /// Somebody told us to stop.
     Stopping {
-        /// Its number.
-        signal: i32,
+        /// The number of the signal; none: a command.
+        cause: Option<i32>,
+        /// Everything is left to the next run.
+        keeps: bool,
+    },
+    /// A signal told us to read the file again.
+    ReloadAsked,
+    /// A changed configuration is in effect from here on; its numbers are others.
+    Renewed(Box<Matters>),
+    /// It could not be put into effect; the one before is.
+    NotRenewed {
+        /// Why.
+        why: Failure,
+        /// What belongs to the one before: everything was started anew.
+        matters: Box<Matters>,
     },
     /// A socket makes trouble.
     Trouble {
@@ -62,4 +85,81 @@ pub enum ToFast {
         /// Failed, and why.
         result: Result<(), String>,
     },
+    /// Somebody asks or orders something.
+    Order(Order),
+}
+
+/// A question or an order, and where the answer goes. Dropped unanswered when the configuration
+/// changes meanwhile.
+#[derive(Debug)]
+pub struct Order {
+    /// What.
+    pub command: Command,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// What is asked or ordered.
+#[derive(Debug)]
+pub enum Command {
+    /// How is everything?
+    Status,
+    /// Why is a group where it is?
+    Explain {
+        /// Its number.
+        group: usize,
+    },
+    /// What if these nodes failed?
+    Foresee {
+        /// Their numbers.
+        failing: Vec<NodeId>,
+    },
+    /// Put a group on a node, or take an earlier such order back.
+    Place {
+        /// The group's number.
+        group: usize,
+        /// The node.
+        node: Option<NodeId>,
+    },
+    /// Take everything off a node, or let it have its share again.
+    Drain {
+        /// The node.
+        node: NodeId,
+        /// Which of the two.
+        drained: bool,
+    },
+    /// End the run.
+    Stop {
+        /// Leave the addresses to the next run.
+        keeps: bool,
+    },
+    /// End the run in favour of one with this file, in the same process.
+    Renew(Box<ClusterFile>),
+}
+
+/// What is said to it.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Command::Status`].
+    Status {
+        /// Of this host.
+        status: Box<Status>,
+        /// Of the cluster, in one.
+        cluster: Option<Box<ClusterStatus>>,
+    },
+    /// To [`Command::Explain`].
+    Explained(Option<Explained>),
+    /// To [`Command::Foresee`], by group.
+    Foreseen(Vec<Foreseen>),
+    /// It was taken note of.
+    Done,
+}
+
+/// What the operator ordered and a changed configuration does not undo.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// The drained nodes.
+    pub drained: Vec<Arc<str>>,
+    /// Groups and where they were placed.
+    pub placed: Vec<(Arc<str>, Arc<str>)>,
 }

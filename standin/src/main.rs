@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use standin::cli::{Refusal, Request};
+use standin::control::{commands, watch};
 use standin::failure::{Code, Failure};
-use standin::{announce, cli, control, demo, doctor, keygen, stand_in};
+use standin::{announce, cli, control, demo, doctor, keygen, run, stand_in};
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
-        Ok(request) => match run(&request) {
+        Ok(request) => match carry_out(&request) {
             Ok(code) => code,
             Err(failure) => fail(&failure),
         },
@@ -22,16 +23,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(request: &Request) -> Result<ExitCode, Failure> {
+fn carry_out(request: &Request) -> Result<ExitCode, Failure> {
     match request {
         Request::Demo(args) => return demo::run(args),
         Request::For(options) => stand_in::run(options)?,
         Request::Announce(args) => announce::announce(args, &mut say)?,
         Request::SendArp(args) => announce::send_arp(args, &mut say)?,
         Request::Status(args) => {
-            let text = control::status(&args.socket, args.json)?;
+            let text = control::status(&args.asking.socket(), args.asking.json)?;
             print(&text);
         }
+        Request::Run(args) => run::run(args)?,
+        Request::Watch(args) => watch::watch(args)?,
+        Request::Explain(args) => print(&commands::explain(args)?),
+        Request::Plan(args) => print(&commands::plan(args)?),
+        Request::Move(args) => print(&commands::place(args)?),
+        Request::Drain(args, drained) => print(&commands::drain(args, *drained)?),
+        Request::Reload(args) => print(&commands::reload(args)?),
+        Request::Stop(args) => print(&commands::stop(args)?),
         Request::Check(args) => return doctor::run(args, &mut print),
         Request::Keygen(args) => print(&keygen::run(&args.file, args.rotate)?),
     }

@@ -1,20 +1,15 @@
-//! `standin for`: the two loops of one run, put together.
+//! `standin for`: one host stands in for another, without a file.
 
-use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::SystemTime;
+use standin_core::Node;
 
-use standin_sys::event::Wakeup;
-
+use crate::assembly::{assemble, wait_for_last_words};
 use crate::cli::ForOptions;
-use crate::control::Server;
-use crate::failure::{Failure, Result};
-use crate::fast::{self, FastLoop, Published};
-use crate::host::{self, os};
-use crate::link::{TO_FAST, TO_SLOW};
-use crate::log::{Event, Level, Logger};
-use crate::slow::{self, SlowLoop};
+use crate::control::Access;
+use crate::failure::Result;
+use crate::fast::{Beginning, FastLoop, now};
+use crate::host;
+use crate::log::Logger;
+use crate::slow::{self, Matters};
 
 /// Runs until a signal; whatever was claimed has been released by then.
 ///
@@ -24,42 +19,20 @@ use crate::slow::{self, SlowLoop};
 pub fn run(options: &ForOptions) -> Result<()> {
     // A slow resolver can be interrupted: nothing has been changed yet.
     let mut prepared = host::prepare(options)?;
-    // Before any thread is started, so that all of them leave the signals to the fast loop.
-    let signals = fast::block_signals()?;
-    let wakeup = Arc::new(Wakeup::new().map_err(|error| os(&error))?);
-    let (to_slow, from_fast) = tokio::sync::mpsc::channel(TO_SLOW);
-    let (to_fast, from_slow) = sync_channel(TO_FAST);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::os("start the slow loop", &error))?;
-    let published: Option<Published> = options.socket.as_ref().map(|_| Arc::new(Mutex::new(None)));
-    let control = match (&options.socket, &published) {
-        (Some(path), Some(published)) => {
-            let _entered = runtime.enter();
-            Some((Server::bind(path)?, published.clone()))
-        }
-        _ => None,
-    };
-    let fast_ends =
-        fast::Ends { inbox: from_slow, wakeup: wakeup.clone(), outbox: to_slow, published };
-    let fast = FastLoop::new(&prepared, signals, fast_ends, seed())?;
-    let mut logger = Logger::stdout(options.log, options.log_level);
-    logger.write(SystemTime::now(), &slow::started(&prepared.config));
-    for warning in &prepared.warnings {
-        logger.write(SystemTime::now(), &Event::new(Level::Warn, "warning", warning.as_str()));
-    }
-    let checks = std::mem::take(&mut prepared.checks);
-    let slow_ends = slow::Ends { inbox: from_fast, outbox: to_fast, wakeup };
-    let slow = SlowLoop { ends: slow_ends, logger, checks, control };
-    let thread = thread::Builder::new()
-        .name("slow".to_owned())
-        .spawn(move || runtime.block_on(slow.run()))
-        .map_err(|error| Failure::os("start the slow loop", &error))?;
+    let access = options.socket.as_ref().map(|path| Access::to(path));
+    let (mut shell, backstage) = assemble(access.as_ref())?;
+    let node = Node::new(prepared.config.clone(), seed(), now());
+    let matters = Matters::of_host(std::mem::take(&mut prepared.checks));
+    let beginning = Beginning { prepared: &prepared, node, beats: None, orphans: Vec::new() };
+    let fast = FastLoop::new(beginning, &mut shell)?;
+    let logger = Logger::stdout(options.log, options.log_level);
+    let first = slow::started(&prepared.config);
+    let thread = backstage.start(logger, &first, &prepared.warnings, matters, None)?;
     let outcome = fast.run();
-    // The fast loop's end of the queue is gone now: the slow loop writes what is left and ends.
-    let _ = thread.join();
-    outcome
+    // The slow loop writes what is left and ends.
+    drop(shell);
+    wait_for_last_words(thread);
+    outcome.map(drop)
 }
 
 /// A seed for jitter and probe numbers; two processes started in one instant differ by their id.

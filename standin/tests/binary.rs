@@ -52,7 +52,7 @@ fn a_status_that_nobody_gives_is_unavailable() {
         error.starts_with("standin: there is no socket /nonexistent/standin.sock\n"),
         "{error}"
     );
-    assert!(error.contains("to do: start standin for with --socket PATH"), "{error}");
+    assert!(error.contains("to do: is standin running?"), "{error}");
 }
 
 #[test]

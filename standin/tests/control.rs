@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use serde_json::{Value, json};
-use standin::control::{Server, status};
+use standin::control::{Access, Handler, Server, ask, status};
 use standin::failure::Code;
 use tokio::sync::oneshot;
 
@@ -18,6 +18,19 @@ fn path(name: &str) -> PathBuf {
         .join(format!("control-{}-{name}", std::process::id()));
     fs::create_dir_all(&directory).expect("a directory");
     directory.join("s")
+}
+
+/// Answers `status` with one VIP and `may` with whether the asker may change something.
+fn handler() -> Handler {
+    Arc::new(|request| {
+        let reply = match request.command.as_str() {
+            "status" => Ok(json!({ "status": { "vips": [{ "address": "10.0.0.9" }] } })),
+            "may" => Ok(json!({ "may": request.may_change })),
+            other => Err(format!("unknown command '{other}'")),
+        };
+        let reply = reply.map(|value| value.as_object().cloned().unwrap_or_default());
+        Box::pin(async move { reply })
+    })
 }
 
 /// A server in a thread, gone when this is dropped.
@@ -31,11 +44,10 @@ impl Running {
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async {
-                let server = Server::bind(&path).expect("a server");
+                let server = Server::bind(&Access::to(&path)).expect("a server");
                 ready.send(()).expect("somebody waits");
-                let provider = Arc::new(|| json!({ "vips": [{ "address": "10.0.0.9" }] }));
                 tokio::select! {
-                    () = server.serve(provider) => {}
+                    () = server.serve(handler()) => {}
                     _ = stopped => {}
                 }
             });
@@ -58,7 +70,7 @@ fn refused(path: &Path) -> standin::failure::Failure {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime
         .expect("a runtime")
-        .block_on(async { Server::bind(path).map(drop) })
+        .block_on(async { Server::bind(&Access::to(path)).map(drop) })
         .expect_err("it cannot be bound")
 }
 
@@ -92,8 +104,8 @@ fn wrong_requests_are_answered_with_what_is_wrong() {
     for (line, reason) in [
         ("{}\n", "no \"command\""),
         ("hello\n", "not JSON"),
-        ("{\"command\":\"stauts\"}\n", "did you mean status?"),
-        ("{\"command\":\"shutdown-now\"}\n", "expected status"),
+        ("[1]\n", "no JSON object"),
+        ("{\"command\":\"stauts\"}\n", "unknown command 'stauts'"),
     ] {
         let reply = ask(line);
         assert_eq!(reply["ok"], false);
@@ -151,4 +163,34 @@ fn asking_where_nobody_is_says_what_to_do() {
     drop(UnixListener::bind(&path).expect("a stale socket"));
     let failure = status(&path, false).expect_err("nobody listens");
     assert!(failure.what().contains("nobody listens"), "{failure}");
+}
+
+#[test]
+fn mode_and_group_are_as_asked_for_and_the_daemons_own_user_may_change_things() {
+    let path = path("access");
+    let access = Access { path: path.clone(), mode: 0o606, group: Some("0".into()) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let bound = runtime.expect("a runtime").block_on(async { Server::bind(&access).map(drop) });
+    // Giving a file to another group than one's own is for root alone.
+    if let Err(failure) = bound {
+        assert!(failure.to_string().contains("cannot make the control socket"), "{failure}");
+    }
+    let _running = Running::at(&path);
+    let answer = ask(&path, &json!({ "command": "may" })).expect("an answer");
+    assert_eq!(answer["may"], true);
+    let failure = ask(&path, &json!({ "command": "nonsense" })).expect_err("unknown");
+    assert_eq!(failure.what(), "unknown command 'nonsense'");
+}
+
+#[test]
+fn a_group_that_does_not_exist_is_refused() {
+    let path = path("group");
+    let access = Access { group: Some("no-such-group-here".into()), ..Access::to(&path) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let failure = runtime
+        .expect("a runtime")
+        .block_on(async { Server::bind(&access).map(drop) })
+        .expect_err("there is no such group");
+    assert_eq!(failure.code(), Code::Config);
+    assert!(!path.exists());
 }

@@ -1,10 +1,11 @@
-//! The cases: each a promise of `standin for`, `announce` or `send-arp`, held to on real kernels.
+//! The cases: each a promise of `standin for`, `run`, `announce` or `send-arp`, held to on real kernels.
 //!
 //! Owns the list. A case is a function that builds its world, does something to it and waits for
 //! what has to follow; it never sleeps in the hope that something has happened.
 
 mod address;
 mod announce;
+mod cluster;
 mod demo;
 mod doubt;
 mod guard;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Case> {
         demo::CASES,
         guard::CASES,
         hardship::CASES,
+        cluster::CASES,
         address::CASES,
         announce::CASES,
         refusals::CASES,

@@ -14,14 +14,16 @@ use standin_core::wire::Mac;
 use super::values;
 use crate::announce::Forms;
 use crate::checks::StatusSet;
+use crate::control::commands::{
+    Asking, DrainArgs, ExplainArgs, MoveArgs, PlanArgs, ReloadArgs, StopArgs,
+};
+use crate::control::watch::WatchArgs;
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::duration;
 use crate::keygen::KeygenArgs;
 use crate::log::{Format, Level};
-
-/// Where `standin status` looks when no `--socket` is given.
-pub const DEFAULT_SOCKET: &str = "/run/standin.sock";
+use crate::run::RunArgs;
 
 /// Stands in for another server's public IP address when it fails.
 #[derive(Debug, Parser)]
@@ -52,8 +54,26 @@ pub enum Command {
     Announce(AnnounceArgs),
     /// Send one ARP reply, with the arguments of the send_arp program
     SendArp(SendArpArgs),
-    /// Show what a running `standin for` is doing
+    /// Run this host's node of a cluster
+    Run(RunArgs),
+    /// Show what a running standin is doing: who holds what, and why
     Status(StatusArgs),
+    /// Show the same again and again, until Ctrl-C
+    Watch(WatchArgs),
+    /// Say why a VIP is where it is, and what would move it
+    Explain(ExplainArgs),
+    /// Say what would happen if some nodes failed
+    Plan(PlanArgs),
+    /// Move a VIP to another node, without a lost packet
+    Move(MoveArgs),
+    /// Take everything off a node
+    Drain(DrainArgs),
+    /// Let a drained node have its share again
+    Undrain(DrainArgs),
+    /// Have the daemon read its file again
+    Reload(ReloadArgs),
+    /// Stop the daemon: everything is handed over first
+    Stop(StopArgs),
     /// Judge a cluster's configuration file, and this host by it
     Check(DoctorArgs),
     /// Make the key file that the nodes of a cluster share
@@ -304,13 +324,9 @@ pub struct SendArpArgs {
 /// The arguments of `standin status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The socket that `standin for` was given by --socket
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
-    pub socket: PathBuf,
-
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    /// Whom to ask, and how to print the answer
+    #[command(flatten)]
+    pub asking: Asking,
 }
 
 /// Reads an address, with advice for the common slips.

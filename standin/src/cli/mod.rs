@@ -12,13 +12,16 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub use args::{AnnounceArgs, Cli, DEFAULT_SOCKET, SendArpArgs, StatusArgs};
+pub use args::{AnnounceArgs, Cli, SendArpArgs, StatusArgs};
 pub use options::ForOptions;
 
+use crate::control::commands::{DrainArgs, ExplainArgs, MoveArgs, PlanArgs, ReloadArgs, StopArgs};
+use crate::control::watch::WatchArgs;
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
 use crate::keygen::KeygenArgs;
+use crate::run::RunArgs;
 
 /// What was asked for.
 #[derive(Debug)]
@@ -31,8 +34,24 @@ pub enum Request {
     Announce(AnnounceArgs),
     /// `standin send-arp`
     SendArp(SendArpArgs),
+    /// `standin run`
+    Run(RunArgs),
     /// `standin status`
     Status(StatusArgs),
+    /// `standin watch`
+    Watch(WatchArgs),
+    /// `standin explain`
+    Explain(ExplainArgs),
+    /// `standin plan`
+    Plan(PlanArgs),
+    /// `standin move`
+    Move(MoveArgs),
+    /// `standin drain`, or `standin undrain`
+    Drain(DrainArgs, bool),
+    /// `standin reload`
+    Reload(ReloadArgs),
+    /// `standin stop`
+    Stop(StopArgs),
     /// `standin check`
     Check(DoctorArgs),
     /// `standin keygen`
@@ -71,7 +90,16 @@ where
         args::Command::Demo(demo) => Ok(Request::Demo(demo)),
         args::Command::Announce(announce) => Ok(Request::Announce(announce)),
         args::Command::SendArp(send_arp) => Ok(Request::SendArp(send_arp)),
+        args::Command::Run(run) => Ok(Request::Run(run)),
         args::Command::Status(status) => Ok(Request::Status(status)),
+        args::Command::Watch(watch) => Ok(Request::Watch(watch)),
+        args::Command::Explain(explain) => Ok(Request::Explain(explain)),
+        args::Command::Plan(plan) => Ok(Request::Plan(plan)),
+        args::Command::Move(place) => Ok(Request::Move(place)),
+        args::Command::Drain(drain) => Ok(Request::Drain(drain, true)),
+        args::Command::Undrain(drain) => Ok(Request::Drain(drain, false)),
+        args::Command::Reload(reload) => Ok(Request::Reload(reload)),
+        args::Command::Stop(stop) => Ok(Request::Stop(stop)),
         args::Command::Check(check) => Ok(Request::Check(check)),
         args::Command::Keygen(keygen) => Ok(Request::Keygen(keygen)),
     }

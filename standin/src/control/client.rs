@@ -1,36 +1,59 @@
-//! `standin status`: asks a running `standin for` and prints the answer.
+//! The other end of the control socket: asks a running standin and takes its answer.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::table;
+use super::{page, table};
 use crate::failure::{Code, Failure, Result, plain_io};
+use crate::file;
 
-/// A live process answers in milliseconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A live process answers in milliseconds; one that stops hands over first.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Asks the process at `socket` and gives its answer as text: a table, or JSON.
+/// Where a daemon's socket is when nothing else is said.
+pub const DEFAULT_SOCKET: &str = "/run/standin.sock";
+
+/// The socket of this host's daemon: what the configuration file says, where there is one that
+/// can be read.
+pub fn default_socket() -> PathBuf {
+    let parsed = file::load(Path::new(file::DEFAULT_PATH)).ok();
+    let file = parsed.and_then(|parsed| parsed.file);
+    file.map_or_else(|| PathBuf::from(DEFAULT_SOCKET), |file| file.control.socket)
+}
+
+/// Asks the process at `socket` how it is and gives its answer as text: a table, or JSON.
 ///
 /// # Errors
 /// Nobody is there, one may not ask, or the answer makes no sense.
 pub fn status(socket: &Path, as_json: bool) -> Result<String> {
-    let status = ask(socket)?;
+    let answer = ask(socket, &json!({ "command": "status" }))?;
+    let Some(status) = answer.get("status") else { return Err(not_ours(socket)) };
     if as_json {
         return Ok(format!("{status:#}\n"));
     }
-    Ok(table::render(&status))
+    Ok(page::render(status).unwrap_or_else(|| table::render(status)))
 }
 
-fn ask(socket: &Path) -> Result<Value> {
+fn not_ours(socket: &Path) -> Failure {
+    let shown = socket.display();
+    Failure::new(Code::Unavailable, format!("what answers on {shown} is not standin"))
+}
+
+/// Sends one request and gives the answer's members.
+///
+/// # Errors
+/// Nobody is there, one may not ask, it was refused, or the answer makes no sense.
+pub fn ask(socket: &Path, request: &Value) -> Result<Map<String, Value>> {
     let shown = socket.display();
     let stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             Failure::new(Code::Unavailable, format!("there is no socket {shown}"))
-                .advice("start standin for with --socket PATH, and give status the same PATH")
+                .advice("is standin running? standin run makes the socket of its file's [control]")
+                .advice("standin for makes one with --socket PATH: give status the same PATH")
         }
         io::ErrorKind::ConnectionRefused => {
             Failure::new(Code::Unavailable, format!("nobody listens on {shown} any more"))
@@ -45,31 +68,38 @@ fn ask(socket: &Path) -> Result<Value> {
             format!("cannot connect to {shown}: {}", plain_io(&error)),
         ),
     })?;
-    let reply = converse(stream).map_err(|error| {
+    let reply = converse(stream, request).map_err(|error| {
         Failure::new(Code::Unavailable, format!("no answer from {shown}: {}", plain_io(&error)))
     })?;
-    let reply: Value = serde_json::from_str(&reply).map_err(|_| {
-        Failure::new(Code::Unavailable, format!("what answers on {shown} is not standin"))
-    })?;
-    match (reply.get("ok"), reply.get("status"), reply.get("error")) {
-        (Some(Value::Bool(true)), Some(status), _) => Ok(status.clone()),
-        (_, _, Some(Value::String(error))) => {
-            Err(Failure::new(Code::Unavailable, format!("{shown} refused: {error}")))
-        }
-        _ => {
-            Err(Failure::new(Code::Unavailable, format!("what answers on {shown} is not standin")))
-        }
+    let Ok(Value::Object(reply)) = serde_json::from_str(&reply) else {
+        return Err(not_ours(socket));
+    };
+    match (reply.get("ok"), reply.get("error")) {
+        (Some(Value::Bool(true)), _) => Ok(reply),
+        (_, Some(Value::String(error))) => Err(refusal(error)),
+        _ => Err(not_ours(socket)),
     }
 }
 
-fn converse(mut stream: UnixStream) -> io::Result<String> {
+/// What the daemon said, its lines of advice as ours.
+fn refusal(error: &str) -> Failure {
+    Failure::new(Code::Unavailable, error)
+}
+
+fn converse(mut stream: UnixStream, request: &Value) -> io::Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(b"{\"command\":\"status\"}\n")?;
+    stream.write_all(format!("{request}\n").as_bytes())?;
     let mut reply = String::new();
-    BufReader::new(stream).read_line(&mut reply)?;
+    BufReader::new(&stream).read_line(&mut reply)?;
     if reply.is_empty() {
         return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+    }
+    let stops = request.get("command").and_then(Value::as_str) == Some("stop");
+    if stops && reply.contains("\"ok\":true") {
+        // The connection ends with the daemon.
+        let mut rest = [0; 64];
+        while matches!(io::Read::read(&mut stream, &mut rest), Ok(1..)) {}
     }
     Ok(reply)
 }

@@ -1,36 +1,59 @@
-//! The control socket: a running `standin for` says what it is doing.
+//! The control socket: a running standin says what it is doing, and takes orders.
 //!
 //! A Unix stream socket; one JSON object a line each way. [`Server`] owns the file and removes it
-//! when it is dropped; the provider of the status owns what the answer holds. Read-only: nothing
-//! that arrives here changes anything, and a slow or hostile client costs a bounded amount.
+//! when it is dropped, and knows who may change something ([`Access`]); the handler owns what is
+//! done. A slow or hostile client costs a bounded amount.
 //!
 //! ```text
 //! → {"command":"status"}
 //! ← {"ok":true,"status":{…}}
-//! ← {"ok":false,"error":"unknown command 'stauts': expected status"}
+//! ← {"ok":false,"error":"unknown command 'stauts': did you mean status?"}
 //! ```
 
+mod access;
 mod client;
+pub mod commands;
+mod page;
 mod table;
+pub mod watch;
 
 use std::fs;
+use std::future::Future;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream as BlockingStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use client::status;
-use serde_json::{Value, json};
+pub use access::Access;
+use access::Trusted;
+pub use client::{DEFAULT_SOCKET, ask, default_socket, status};
+use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-use crate::failure::{Code, Failure, Result, nearest, plain_io};
+use crate::failure::{Code, Failure, Result, plain_io};
 
-/// What answers `status`. It is called in the slow loop and must not block.
-pub type Provider = Arc<dyn Fn() -> Value + Send + Sync>;
+/// What somebody asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The command's name.
+    pub command: String,
+    /// The whole request.
+    pub body: Map<String, Value>,
+    /// Whether who asks may change something.
+    pub may_change: bool,
+}
+
+/// What is said to it: members of the answer, or why not.
+pub type Reply = std::result::Result<Map<String, Value>, String>;
+
+/// What answers requests. Called in the slow loop; it must not block.
+pub type Handler =
+    Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>;
 
 /// A request longer than this is none of ours.
 const REQUEST_LIMIT: u64 = 4096;
@@ -46,15 +69,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Server {
     listener: UnixListener,
     file: SocketFile,
+    trusted: Arc<Trusted>,
 }
 
 impl Server {
-    /// Binds the socket at `path`, mode 0660. A socket that nobody listens on any more is
-    /// replaced; needs a tokio runtime.
+    /// Binds the socket. One that nobody listens on any more is replaced; needs a tokio runtime.
     ///
     /// # Errors
-    /// Another process listens there, something else is there, or it cannot be made.
-    pub fn bind(path: &Path) -> Result<Self> {
+    /// Another process listens there, something else is there, it cannot be made, or there is no
+    /// such group.
+    pub fn bind(access: &Access) -> Result<Self> {
+        let path = access.path.as_path();
+        let trusted = Arc::new(Trusted::of(access.group.as_deref())?);
         judge_existing(path)?;
         let cannot = |error: &io::Error| {
             let shown = path.display();
@@ -65,7 +91,7 @@ impl Server {
             match error.kind() {
                 io::ErrorKind::NotFound => failure.advice("make its directory first"),
                 io::ErrorKind::PermissionDenied => {
-                    failure.advice("choose a --socket PATH in a directory you may write to")
+                    failure.advice("choose a socket in a directory you may write to")
                 }
                 io::ErrorKind::InvalidInput => failure.expected("a path of at most 90 bytes or so"),
                 _ => failure,
@@ -78,13 +104,18 @@ impl Server {
         let new = PathBuf::from(name);
         let _ = fs::remove_file(&new);
         let listener = UnixListener::bind(&new).map_err(|error| cannot(&error))?;
-        let placed = fs::set_permissions(&new, fs::Permissions::from_mode(0o660))
+        let owned = match trusted.group() {
+            Some(group) => chown(&new, None, Some(group)),
+            None => Ok(()),
+        };
+        let placed = owned
+            .and_then(|()| fs::set_permissions(&new, fs::Permissions::from_mode(access.mode)))
             .and_then(|()| fs::symlink_metadata(&new))
             .and_then(|made| fs::rename(&new, path).map(|()| made));
         match placed {
             Ok(made) => {
                 let file = SocketFile { path: path.into(), device: made.dev(), inode: made.ino() };
-                Ok(Self { listener, file })
+                Ok(Self { listener, file, trusted })
             }
             Err(error) => {
                 let _ = fs::remove_file(&new);
@@ -94,18 +125,19 @@ impl Server {
     }
 
     /// Where the socket is.
-    pub fn path(&self) -> &Path {
+    pub fn path(&self) -> &std::path::Path {
         &self.file.path
     }
 
     /// Serves clients until it is dropped.
-    pub async fn serve(self, provider: Provider) {
+    pub async fn serve(self, handler: Handler) {
         let mut clients = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = self.listener.accept(), if clients.len() < CLIENT_LIMIT => match accepted {
                     Ok((stream, _)) => {
-                        clients.spawn(converse(stream, provider.clone()));
+                        let (handler, trusted) = (handler.clone(), self.trusted.clone());
+                        clients.spawn(converse(stream, handler, trusted));
                     }
                     Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
                 },
@@ -135,27 +167,31 @@ impl Drop for SocketFile {
 }
 
 /// Only nothing, or a socket on which nobody listens, may be at `path`.
-fn judge_existing(path: &Path) -> Result<()> {
+fn judge_existing(path: &std::path::Path) -> Result<()> {
     let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
     let shown = path.display();
     if !found.file_type().is_socket() {
-        return Err(Failure::new(Code::CannotCreate, format!("--socket {shown} is no socket"))
-            .expected("a path where there is nothing yet")
-            .advice("choose another path, or remove what is there"));
+        return Err(Failure::new(
+            Code::CannotCreate,
+            format!("the control socket {shown} is no socket"),
+        )
+        .expected("a path where there is nothing yet")
+        .advice("choose another path, or remove what is there"));
     }
     match BlockingStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(_) | Err(_) => Err(Failure::new(
             Code::TemporaryFailure,
-            format!("another process listens on --socket {shown}"),
+            format!("another process listens on the control socket {shown}"),
         )
         .advice("choose another path, or stop the other one")),
     }
 }
 
 /// One client: requests are answered in their order until it goes.
-async fn converse(stream: UnixStream, provider: Provider) {
+async fn converse(stream: UnixStream, handler: Handler, trusted: Arc<Trusted>) {
+    let may_change = stream.peer_cred().is_ok_and(|peer| trusted.includes(peer.uid(), peer.gid()));
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
@@ -164,7 +200,17 @@ async fn converse(stream: UnixStream, provider: Provider) {
         let read = tokio::time::timeout(PATIENCE, limited.read_until(b'\n', &mut line)).await;
         let Ok(Ok(1..)) = read else { return };
         let whole = line.ends_with(b"\n");
-        let mut reply = answer(&line, whole, &provider).to_string();
+        let reply = match understand(&line, whole, may_change) {
+            Ok(request) => handler(request).await,
+            Err(error) => Err(error),
+        };
+        let mut reply = match reply {
+            Ok(mut members) => {
+                members.insert("ok".to_owned(), Value::Bool(true));
+                Value::Object(members).to_string()
+            }
+            Err(error) => json!({ "ok": false, "error": error }).to_string(),
+        };
         reply.push('\n');
         let sent = tokio::time::timeout(PATIENCE, writer.write_all(reply.as_bytes())).await;
         if !whole || !matches!(sent, Ok(Ok(()))) {
@@ -173,21 +219,17 @@ async fn converse(stream: UnixStream, provider: Provider) {
     }
 }
 
-fn answer(line: &[u8], whole: bool, provider: &Provider) -> Value {
-    let wrong = |error: String| json!({ "ok": false, "error": error });
+fn understand(line: &[u8], whole: bool, may_change: bool) -> std::result::Result<Request, String> {
     if !whole && line.len() as u64 >= REQUEST_LIMIT {
-        return wrong(format!("the request is longer than {REQUEST_LIMIT} bytes"));
+        return Err(format!("the request is longer than {REQUEST_LIMIT} bytes"));
     }
-    let request: Value = match serde_json::from_slice(line) {
-        Ok(request) => request,
-        Err(error) => return wrong(format!("the request is not JSON: {error}")),
+    let body: Value = serde_json::from_slice(line)
+        .map_err(|error| format!("the request is not JSON: {error}"))?;
+    let Value::Object(body) = body else {
+        return Err("the request is no JSON object".into());
     };
-    match request.get("command").and_then(Value::as_str) {
-        Some("status") => json!({ "ok": true, "status": provider() }),
-        Some(other) => match nearest(other, ["status"]) {
-            Some(meant) => wrong(format!("unknown command '{other}': did you mean {meant}?")),
-            None => wrong(format!("unknown command '{other}': expected status")),
-        },
-        None => wrong("the request has no \"command\"".into()),
+    match body.get("command").and_then(Value::as_str) {
+        Some(command) => Ok(Request { command: command.to_owned(), body, may_change }),
+        None => Err("the request has no \"command\"".into()),
     }
 }

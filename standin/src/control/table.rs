@@ -10,7 +10,9 @@ use serde_json::{Map, Value};
 use crate::duration;
 
 /// Columns and tables that come first, in this order.
-const FIRST: [&str; 11] = [
+const FIRST: [&str; 13] = [
+    "nodes",
+    "groups",
     "vips",
     "hosts",
     "checks",
@@ -119,6 +121,11 @@ fn cell(key: &str, value: &Value) -> String {
             .collect::<Vec<_>>()
             .join(" "),
     }
+}
+
+/// A silence, in words.
+pub fn milliseconds_ago(count: u64) -> String {
+    time("heard_ms_ago", count).unwrap_or_default()
 }
 
 /// A number whose key ends with a unit of time.

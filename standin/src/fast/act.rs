@@ -26,7 +26,7 @@ struct Batch {
     frames: Vec<(Frame, Option<PeerId>)>,
 }
 
-impl FastLoop {
+impl FastLoop<'_> {
     /// Carries out everything there is to do, and what follows from its acknowledgements.
     /// `idle`: everything that had arrived was read before.
     pub(super) fn carry_out(&mut self, idle: bool) {
@@ -74,6 +74,8 @@ impl FastLoop {
                 let sequence = self.queue.push_removal(ifindex, ip, prefix);
                 self.asked.insert(sequence, (vip, false));
             }
+            Action::QuietAddress { vip, quiet } => self.quiet_address(vip, quiet),
+            Action::SendHeartbeat { peer, bytes } => self.send_heartbeat(peer, &bytes),
             Action::RunCheck { check, target } => self.tell(at, ToSlow::RunCheck { check, target }),
             Action::Report(report) => self.tell(at, ToSlow::Report { at, report }),
             Action::Stopped => self.stopped = true,

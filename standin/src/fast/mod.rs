@@ -1,21 +1,24 @@
 //! The fast loop: one thread that carries bytes into the core and actions out of it.
 //!
-//! Owns the clock, the timer, the packet, ICMP and netlink sockets, and the [`Node`]. It never
-//! logs, resolves a name, opens a file or waits for the slow loop. Invariant: one turn is overdue
+//! Owns the clock, the timer, the packet, ICMP and netlink sockets, in a cluster those of the
+//! heartbeats, and the [`Node`]. It never logs, resolves a name, opens a file or waits for the slow
+//! loop. Invariant: one turn is overdue
 //! timers first, then everything that has arrived until nothing more is ready, then
 //! [`Input::Idle`], then every action and its acknowledgement; the clock is sampled once for what
 //! arrived and once for what was acknowledged.
 
 mod act;
+mod beats;
+mod orders;
 mod ports;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use standin_core::config::VipId;
-use standin_core::status::Status;
 use standin_core::{Input, Instant, Node, step};
 use standin_sys::clock::boottime_ns;
 use standin_sys::event::Wakeup;
@@ -27,19 +30,20 @@ use standin_sys::timer::Timer;
 use tokio::sync::mpsc::Sender;
 
 use crate::failure::{Code, Failure, Result};
+use crate::file::ClusterFile;
 use crate::host::{Install, Prepared, RealKernel, os};
-use crate::link::{ToFast, ToSlow};
+use crate::link::{Orders, ToFast, ToSlow};
+use beats::BEATS;
+pub use beats::{Beats, path};
 use ports::Port;
 
-/// After the signal to stop, so long for the kernel to remove what we hold; the lifetime of the
-/// addresses does the rest.
-const STOP_PATIENCE: Duration = Duration::from_secs(3);
+/// After the signal to stop, so long for the others to take over, which the core gives 2 s, and for
+/// the kernel to remove what we hold; the lifetime of the addresses does the rest.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// Messages taken from one socket before the others have their turn.
 const BUDGET: usize = 256;
 /// Rounds of actions and acknowledgements in one turn.
 const ROUNDS_PER_TURN: usize = 32;
-/// How old a published status may be.
-const STATUS_AGE: Duration = Duration::from_millis(200);
 /// Trouble with a socket is told at most this often.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -52,9 +56,6 @@ const ICMP_V6: u64 = 5;
 /// Two for each port follow: ARP and neighbour discovery.
 const PORTS: u64 = 16;
 
-/// A status and when it was true.
-pub type Published = Arc<Mutex<Option<(Instant, Status)>>>;
-
 /// The loop's ends of what it shares with the slow loop.
 pub struct Ends {
     /// What the slow loop has to tell.
@@ -63,17 +64,51 @@ pub struct Ends {
     pub wakeup: Arc<Wakeup>,
     /// Reports to log and checks to run; never waited for.
     pub outbox: Sender<ToSlow>,
-    /// Where the status is put, when anybody can ask for it.
-    pub published: Option<Published>,
+}
+
+/// What outlives one [`FastLoop`] when the configuration is changed.
+pub struct Shell {
+    /// The ends of the queues.
+    pub ends: Ends,
+    /// The signals that are meant for us.
+    pub signals: Signals,
+}
+
+/// Where the heartbeats of a node of a cluster go.
+#[derive(Debug, Clone)]
+pub struct Heartbeats {
+    /// The UDP port.
+    pub port: u16,
+    /// Where each watched host takes them; none for one outside the cluster.
+    pub paths: Vec<Vec<SocketAddr>>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Nothing goes on.
+    Stopped,
+    /// Everything was left to a run with another file.
+    Renew(Box<Renewal>),
+}
+
+/// What one run leaves to the next, beside the addresses.
+#[derive(Debug)]
+pub struct Renewal {
+    /// The file that is to be in effect.
+    pub file: ClusterFile,
+    /// What the operator ordered.
+    pub orders: Orders,
+    /// The sockets of the heartbeats.
+    pub beats: Option<Beats>,
 }
 
 /// The loop.
-pub struct FastLoop {
+pub struct FastLoop<'s> {
     node: Node,
-    ends: Ends,
+    shell: &'s mut Shell,
     poller: Poller,
     timer: Timer,
-    signals: Signals,
     monitor: Monitor,
     queue: RouteQueue,
     /// What each unanswered request of `queue` was about: the VIP, and whether it adds it.
@@ -81,6 +116,8 @@ pub struct FastLoop {
     kernel: RealKernel,
     icmp_v4: Option<IcmpSocket>,
     icmp_v6: Option<IcmpSocket>,
+    /// In a cluster.
+    beats: Option<Beats>,
     ports: Vec<Port>,
     installs: Vec<Install>,
     /// Interfaces are to be looked at again at the end of the reading.
@@ -90,28 +127,51 @@ pub struct FastLoop {
     stopped: bool,
     lost_messages: u64,
     complained_at: Option<Instant>,
-    published_at: Instant,
+    renew: Option<(ClusterFile, Orders)>,
 }
 
-/// Blocks the signals that end a run, so that no thread started later is interrupted by them.
+/// Blocks the signals that are meant for a run, so that no thread started later is interrupted by
+/// them.
 ///
 /// # Errors
 /// The kernel refuses.
 pub fn block_signals() -> Result<Signals> {
-    Signals::block(&[signal::SIGTERM, signal::SIGINT, signal::SIGHUP]).map_err(|error| os(&error))
+    let ours = [signal::SIGTERM, signal::SIGINT, signal::SIGHUP, signal::SIGUSR2];
+    Signals::block(&ours).map_err(|error| os(&error))
 }
 
-fn now() -> Instant {
+/// The clock of everything that the core is told: it goes on while the machine sleeps.
+pub fn now() -> Instant {
     Instant::from_nanos(boottime_ns())
 }
 
-impl FastLoop {
+/// What a run of the loop begins with.
+pub struct Beginning<'a> {
+    /// The host's plan.
+    pub prepared: &'a Prepared,
+    /// What decides, made from the same plan.
+    pub node: Node,
+    /// In a cluster.
+    pub beats: Option<Beats>,
+    /// Addresses of an earlier configuration that nobody manages any more.
+    pub orphans: Vec<Install>,
+}
+
+impl<'s> FastLoop<'s> {
     /// Opens every socket; nothing is sent yet.
     ///
     /// # Errors
     /// The kernel refuses one of them.
-    pub fn new(prepared: &Prepared, signals: Signals, ends: Ends, seed: u64) -> Result<Self> {
+    pub fn new(beginning: Beginning<'_>, shell: &'s mut Shell) -> Result<Self> {
         let refused = |error: standin_sys::error::Error| os(&error);
+        let Beginning { prepared, node, beats, orphans } = beginning;
+        let mut queue = RouteQueue::open().map_err(refused)?;
+        for install in &orphans {
+            queue.push_removal(install.ifindex, install.address, install.prefix);
+        }
+        queue.flush().map_err(refused)?;
+        // What was meant for an earlier configuration has other numbers.
+        while shell.ends.inbox.try_recv().is_ok() {}
         let is_v4 = |ip: &std::net::IpAddr| ip.is_ipv4();
         let watched: Vec<_> = prepared
             .config
@@ -128,17 +188,17 @@ impl FastLoop {
             ports.push(Port::open(&link.name, *ifindex, link.state.clone()).map_err(refused)?);
         }
         let this = Self {
-            node: Node::new(prepared.config.clone(), seed, now()),
-            ends,
+            node,
+            shell,
             poller: Poller::new().map_err(refused)?,
             timer: Timer::new().map_err(refused)?,
-            signals,
             monitor: Monitor::open(true).map_err(refused)?,
-            queue: RouteQueue::open().map_err(refused)?,
+            queue,
             asked: HashMap::new(),
             kernel: RealKernel::open().map_err(refused)?,
             icmp_v4,
             icmp_v6,
+            beats,
             ports,
             installs: prepared.installs.clone(),
             stale: true,
@@ -147,7 +207,7 @@ impl FastLoop {
             stopped: false,
             lost_messages: 0,
             complained_at: None,
-            published_at: Instant::default(),
+            renew: None,
         };
         this.watch_descriptors().map_err(refused)?;
         Ok(this)
@@ -156,14 +216,17 @@ impl FastLoop {
     fn watch_descriptors(&self) -> standin_sys::Result<()> {
         let read = Interest::Read;
         self.poller.add(&self.timer, TIMER, read)?;
-        self.poller.add(&self.signals, SIGNALS, read)?;
-        self.poller.add(&*self.ends.wakeup, WAKEUP, read)?;
+        self.poller.add(&self.shell.signals, SIGNALS, read)?;
+        self.poller.add(&*self.shell.ends.wakeup, WAKEUP, read)?;
         self.poller.add(&self.monitor, MONITOR, read)?;
         if let Some(socket) = &self.icmp_v4 {
             self.poller.add(socket, ICMP_V4, read)?;
         }
         if let Some(socket) = &self.icmp_v6 {
             self.poller.add(socket, ICMP_V6, read)?;
+        }
+        if let Some(beats) = &self.beats {
+            beats.watch(&self.poller)?;
         }
         for position in 0..self.ports.len() {
             self.watch_port(position)?;
@@ -182,7 +245,7 @@ impl FastLoop {
     ///
     /// # Errors
     /// The kernel fails in a way that no turn can mend; the addresses then die with their lifetime.
-    pub fn run(mut self) -> Result<()> {
+    pub fn run(mut self) -> Result<Ended> {
         let refused = |error: standin_sys::error::Error| os(&error);
         // The first turn is now: the first probes, the first questions.
         self.turn(now(), Vec::new())?;
@@ -196,7 +259,14 @@ impl FastLoop {
                     .advice("what is left has a lifetime of two seconds"));
             }
         }
-        Ok(())
+        let beats = self.beats.take();
+        if let Some((file, orders)) = self.renew.take() {
+            return Ok(Ended::Renew(Box::new(Renewal { file, orders, beats })));
+        }
+        if let Some(beats) = beats {
+            beats.close();
+        }
+        Ok(Ended::Stopped)
     }
 
     fn turn(&mut self, at: Instant, mut ready: Vec<u64>) -> Result<()> {
@@ -221,7 +291,6 @@ impl FastLoop {
             step(&mut self.node, at, Input::Idle);
         }
         self.carry_out(exhausted);
-        self.publish(at);
         let next = self.node.poll_timeout().map(|(deadline, _)| deadline);
         let next = [next, self.stop_by].into_iter().flatten().min();
         let armed = match next {
@@ -237,38 +306,17 @@ impl FastLoop {
             TIMER => {
                 self.timer.take_expiry().map_err(|error| os(&error))?;
             }
-            SIGNALS => {
-                while let Some(received) = self.signals.take().map_err(|error| os(&error))? {
-                    self.tell(at, ToSlow::Stopping { signal: received.signal });
-                    self.begin_stop(at);
-                }
-            }
+            SIGNALS => self.read_signals(at)?,
             WAKEUP => {
-                self.ends.wakeup.take().map_err(|error| os(&error))?;
+                self.shell.ends.wakeup.take().map_err(|error| os(&error))?;
                 self.read_inbox(at);
             }
             MONITOR => self.read_monitor(at)?,
             ICMP_V4 | ICMP_V6 => self.read_icmp(at, token),
+            BEATS..PORTS => self.read_beats(at, token),
             port => self.read_port(at, port),
         }
         Ok(())
-    }
-
-    fn begin_stop(&mut self, at: Instant) {
-        if self.stop_by.is_none() {
-            self.stop_by = Some(at + STOP_PATIENCE);
-            step(&mut self.node, at, Input::Stop);
-        }
-    }
-
-    fn read_inbox(&mut self, at: Instant) {
-        while let Ok(message) = self.ends.inbox.try_recv() {
-            match message {
-                ToFast::CheckResult { check, target, result } => {
-                    step(&mut self.node, at, Input::Check { check, target, result });
-                }
-            }
-        }
     }
 
     fn read_icmp(&mut self, at: Instant, token: u64) {
@@ -290,11 +338,11 @@ impl FastLoop {
     fn tell(&mut self, at: Instant, message: ToSlow) {
         if self.lost_messages > 0 {
             let lost = ToSlow::Lost { at, count: self.lost_messages };
-            if self.ends.outbox.try_send(lost).is_ok() {
+            if self.shell.ends.outbox.try_send(lost).is_ok() {
                 self.lost_messages = 0;
             }
         }
-        if self.ends.outbox.try_send(message).is_err() {
+        if self.shell.ends.outbox.try_send(message).is_err() {
             self.lost_messages += 1;
         }
     }
@@ -305,18 +353,6 @@ impl FastLoop {
         if !recently {
             self.complained_at = Some(at);
             self.tell(at, ToSlow::Trouble { at, why: error.to_string() });
-        }
-    }
-
-    fn publish(&mut self, at: Instant) {
-        let Some(published) = &self.ends.published else { return };
-        if at.since(self.published_at) < STATUS_AGE {
-            return;
-        }
-        // Somebody reads it right now: the next turn will do.
-        if let Ok(mut place) = published.try_lock() {
-            *place = Some((at, self.node.status(at)));
-            self.published_at = at;
         }
     }
 }

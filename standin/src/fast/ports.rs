@@ -42,7 +42,7 @@ impl Sockets {
     }
 }
 
-impl FastLoop {
+impl FastLoop<'_> {
     /// Reads the frames of a port.
     pub(super) fn read_port(&mut self, at: Instant, token: u64) {
         let position = ((token - PORTS) / 2) as usize;

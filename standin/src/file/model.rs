@@ -225,6 +225,11 @@ impl ClusterFile {
         self.vips.iter().find(|group| group.contains(address))
     }
 
+    /// Every VIP, in the order of the file.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.vips.iter().flat_map(|group| group.addresses().map(|(address, _)| address))
+    }
+
     /// How many VIPs there are.
     pub fn vip_count(&self) -> u32 {
         self.vips.iter().map(VipGroup::count).sum()

@@ -11,8 +11,8 @@ use super::model::{Authority, Control, HookCommand, Hooks, Timing};
 use super::problem::{Problem, Problems, Span};
 use super::reader::{Placed, Table};
 use crate::checks::words;
-use crate::cli::DEFAULT_SOCKET;
 use crate::cli::options::{GREATEST_DELAY, LEAST_INTERVAL};
+use crate::control::DEFAULT_SOCKET;
 use crate::duration;
 
 /// The UDP port of the heartbeats. It lies in a stretch (4954 to 4968) that IANA has assigned to

@@ -5,8 +5,10 @@
 //! locks that keep a second standin from the same VIP. It changes nothing on the host: when it
 //! refuses, nothing is left behind.
 
+mod cluster;
 mod ground;
 mod kernel;
+mod plan;
 mod resolve;
 mod rights;
 
@@ -15,13 +17,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use cluster::{PreparedCluster, prepare_cluster, read_keys};
 pub use ground::{ADDRESS_PROTO, Ground, Way, os};
 pub use kernel::{Kernel, RealKernel};
+use plan::{Plan, Wish};
 pub use resolve::{Resolved, resolve};
 pub use rights::require;
-use standin_core::config::{
-    Check, Config, Home, Link, LinkId, LinkState, Peer, PeerAddress, PeerId, Timing, Vip, VipId,
-};
+use standin_core::config::{Check, Config, Home, LinkState, PeerId, Timing};
 use standin_core::io::CheckTarget;
 use standin_core::wire::Mac;
 use standin_sys::capability::Capability;
@@ -32,8 +34,8 @@ use crate::checks::{self, Prober, Target};
 use crate::cli::ForOptions;
 use crate::failure::{Code, Failure, Result};
 
-/// The longest label the kernel takes (IFNAMSIZ without its final zero).
-const LABEL_LENGTH_MAX: usize = 15;
+/// The most addresses of one run that are locked.
+const LOCKS_MAX: usize = 256;
 
 /// How long a predecessor may take to leave, and how often it is looked for. A killed process
 /// holds its locks until the kernel has taken it apart, some milliseconds on a busy machine.
@@ -54,7 +56,7 @@ pub struct Prepared {
     /// What is odd, but no reason to refuse: sentences for the log.
     pub warnings: Vec<String>,
     /// As long as these live, no other standin in this network namespace has the same VIPs.
-    pub locks: Vec<InstanceLock>,
+    pub locks: Vec<(IpAddr, InstanceLock)>,
 }
 
 /// How a VIP is installed in the kernel.
@@ -102,12 +104,13 @@ pub fn prepare(options: &ForOptions) -> Result<Prepared> {
     require(&[Capability::NetAdmin, Capability::NetRaw])?;
     let probers = checks::probers(&options.checks)?;
     let host = resolve(&options.host)?;
-    let locks = lock(options)?;
+    let addresses: Vec<IpAddr> = options.vips.iter().chain(&options.own).copied().collect();
+    let locks = locks_for(&addresses, &[])?;
     let mut kernel = RealKernel::open().map_err(|error| os(&error))?;
     let nodename = sysctl::read("kernel/hostname").unwrap_or_default();
     let plan = plan(options, &host, &mut kernel, &nodename)?;
-    let (checks, core_checks) = plan.checks(options, probers);
-    let config = Config::new(plan.links, vec![plan.peer], plan.vips, core_checks, timing(options))
+    let (checks, core_checks) = place_checks(&plan, options, probers);
+    let config = Config::new(plan.links, plan.peers, plan.vips, core_checks, timing(options))
         .map_err(|error| Failure::config(error.to_string()))?;
     Ok(Prepared {
         config,
@@ -127,9 +130,12 @@ fn timing(options: &ForOptions) -> Timing {
 
 /// One lock per address, taken before anything is looked at: what another standin is just doing
 /// must not be mistaken for the state of this host.
-fn lock(options: &ForOptions) -> Result<Vec<InstanceLock>> {
+/// This process has those of `held` already.
+fn locks_for(addresses: &[IpAddr], held: &[IpAddr]) -> Result<Vec<(IpAddr, InstanceLock)>> {
     let patience = Instant::now() + LOCK_PATIENCE;
-    options.vips.iter().chain(&options.own).map(|address| lock_one(*address, patience)).collect()
+    // Each lock is a descriptor; a pool is guarded well enough by its first addresses.
+    let locked = addresses.iter().take(LOCKS_MAX).filter(|address| !held.contains(address));
+    locked.map(|address| Ok((*address, lock_one(*address, patience)?))).collect()
 }
 
 /// A predecessor that was killed a moment ago may not have left yet, so a little is waited.
@@ -155,17 +161,6 @@ fn taken(address: IpAddr, holder: Option<u32>) -> Failure {
     .advice("stop it first, or leave the address to it")
 }
 
-/// The parts of a [`Prepared`] that follow from the host alone.
-#[derive(Debug)]
-struct Plan {
-    links: Vec<Link>,
-    ifindexes: Vec<u32>,
-    peer: Peer,
-    vips: Vec<Vip>,
-    installs: Vec<Install>,
-    warnings: Vec<String>,
-}
-
 /// Judges the addresses against the host and finds their interfaces.
 fn plan(
     options: &ForOptions,
@@ -174,184 +169,58 @@ fn plan(
     nodename: &str,
 ) -> Result<Plan> {
     let mut ground = Ground::survey(kernel)?;
-    if let Some(name) = &options.interface {
+    let interface = options.interface.as_deref();
+    if let Some(name) = interface {
         ground.interface_named(name)?;
     }
     let host_ips: Vec<IpAddr> = host.iter().map(|resolved| resolved.ip).collect();
-    let peer = Peer { name: options.host.as_str().into(), addresses: Vec::new() };
-    let mut plan = Plan {
-        links: Vec::new(),
-        ifindexes: Vec::new(),
-        peer,
-        vips: Vec::new(),
-        installs: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let mut plan = Plan::default();
     for (flag, home, addresses) in
         [("--vip", Home::Peer(PeerId(0)), &options.vips), ("--own", Home::Here, &options.own)]
     {
         for address in addresses {
             ground.judge_claim(flag, *address, &host_ips)?;
-            let name = match home {
+            let label = match home {
                 Home::Peer(_) => options.label.as_deref().unwrap_or(&options.host),
-                Home::Here => nodename,
+                Home::Here | Home::Cluster => nodename,
             };
-            plan.add_vip(&mut ground, options, *address, home, name)?;
+            let wish = Wish {
+                address: *address,
+                interface,
+                prefix: options.prefix,
+                label,
+                home,
+                failback: options.failback,
+                on_answer: options.on_answer,
+                on_check_failure: options.on_check_failure,
+            };
+            plan.add_vip(&mut ground, &wish)?;
         }
     }
+    plan.add_peer(&options.host);
     for resolved in host {
-        plan.add_host_address(&mut ground, options, *resolved)?;
+        plan.add_peer_address(&mut ground, interface, *resolved)?;
     }
     plan.read_links(&mut ground)?;
     Ok(plan)
 }
 
-impl Plan {
-    fn add_vip(
-        &mut self,
-        ground: &mut Ground<'_>,
-        options: &ForOptions,
-        address: IpAddr,
-        home: Home,
-        label: &str,
-    ) -> Result<()> {
-        let link = match &options.interface {
-            Some(name) => ground.interface_named(name)?,
-            None => ground.interface_of_subnet(address)?,
-        };
-        let (ifindex, name, running) = (link.index, link.name.clone(), link.running);
-        if !running {
-            self.warn(format!("{name} has no carrier: nothing can be watched until it has"));
-        }
-        if let Some(elsewhere) = ground.leftover(address).filter(|left| left.ifindex != ifindex) {
-            return Err(Failure::config(format!(
-                "{address} is left over on {} from an earlier run, not on {name}",
-                ground.name_of(elsewhere.ifindex)
-            ))
-            .advice("wait three seconds until the kernel has removed it"));
-        }
-        let link = self.link_id(ifindex);
-        self.vips.push(Vip {
-            address,
-            link,
-            home,
-            failback: options.failback,
-            on_answer: options.on_answer,
-            on_check_failure: options.on_check_failure,
-            adopted: ground.leftover(address).is_some(),
-        });
-        let (prefix, label) = match address {
-            IpAddr::V4(_) => (options.prefix.unwrap_or(32), self::label(&name, label)),
-            IpAddr::V6(_) => (options.prefix.unwrap_or(128), None),
-        };
-        self.installs.push(Install { ifindex, address, prefix, label });
-        Ok(())
-    }
-
-    fn add_host_address(
-        &mut self,
-        ground: &mut Ground<'_>,
-        options: &ForOptions,
-        resolved: Resolved,
-    ) -> Result<()> {
-        let (host, ip) = (&options.host, resolved.ip);
-        let is_link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        let named = match &options.interface {
-            Some(name) if is_link_local => Some(ground.interface_named(name)?.index),
-            Some(_) | None => None,
-        };
-        let through = resolved.scope.or(named);
-        if is_link_local && through.is_none() {
-            return Err(Failure::config(format!("HOST {ip} is a link-local address"))
-                .expected("the interface on whose link it is")
-                .advice(format!("{ip}%eth0, or --interface")));
-        }
-        let link = match ground.way_to(ip, through)? {
-            Way::Here => {
-                return Err(Failure::config(format!("HOST {host} is this host itself ({ip})"))
-                    .expected("another host, the one to stand in for"));
-            }
-            Way::Group => {
-                return Err(Failure::config(format!("HOST {host} is a broadcast address ({ip})"))
-                    .expected("the real address of one host"));
-            }
-            // A HOST on a link without ARP is watched by ICMP alone.
-            Way::OnLink(ifindex) => ground.interface(ifindex).ok().map(|link| link.index),
-            Way::Beyond => None,
-            Way::Nowhere => {
-                self.warn(format!("there is no route to {host} ({ip}) for now"));
-                None
-            }
-        };
-        let link = link.map(|ifindex| self.link_id(ifindex));
-        self.peer.addresses.push(PeerAddress { ip, link });
-        Ok(())
-    }
-
-    /// The id of an interface, given when it is first met.
-    fn link_id(&mut self, ifindex: u32) -> LinkId {
-        let position = self.ifindexes.iter().position(|known| *known == ifindex);
-        let position = position.unwrap_or_else(|| {
-            self.ifindexes.push(ifindex);
-            self.ifindexes.len() - 1
-        });
-        LinkId(position as u32)
-    }
-
-    fn read_links(&mut self, ground: &mut Ground<'_>) -> Result<()> {
-        let near: Vec<IpAddr> = self
-            .peer
-            .addresses
-            .iter()
-            .map(|address| address.ip)
-            .chain(self.vips.iter().map(|vip| vip.address))
-            .collect();
-        let ours: Vec<IpAddr> = self.vips.iter().map(|vip| vip.address).collect();
-        for ifindex in self.ifindexes.clone() {
-            let (name, state) = link_state(ground, ifindex, &near, &ours)?;
-            self.links.push(Link { name: name.into(), state });
-        }
-        Ok(())
-    }
-
-    fn warn(&mut self, sentence: String) {
-        if !self.warnings.contains(&sentence) {
-            self.warnings.push(sentence);
-        }
-    }
-
-    /// Each check once for each VIP it concerns.
-    fn checks(
-        &self,
-        options: &ForOptions,
-        probers: Vec<Prober>,
-    ) -> (Vec<PreparedCheck>, Vec<Check>) {
-        let mut prepared = Vec::new();
-        let mut core = Vec::new();
-        for prober in probers.into_iter().map(Arc::new) {
-            let (probe, timing) = (&prober.check().probe, prober.check().timing);
-            for (position, vip) in self.vips.iter().enumerate() {
-                if vip.home == Home::Here || !probe.concerns().includes(vip.address) {
-                    continue;
-                }
-                core.push(Check {
-                    name: probe.name_for(vip.address).into(),
-                    vip: VipId(position as u32),
-                    interval: timing.interval,
-                    timeout: timing.timeout,
-                    rise: timing.rise,
-                    fall: timing.fall,
-                });
-                prepared.push(PreparedCheck {
-                    prober: prober.clone(),
-                    vip: vip.address,
-                    host: options.host.clone(),
-                    ifindex: self.installs[position].ifindex,
-                });
+/// Each check once for each VIP it concerns.
+fn place_checks(
+    plan: &Plan,
+    options: &ForOptions,
+    probers: Vec<Prober>,
+) -> (Vec<PreparedCheck>, Vec<Check>) {
+    let mut placed = (Vec::new(), Vec::new());
+    for prober in probers.into_iter().map(Arc::new) {
+        let concerns = prober.check().probe.concerns();
+        for (position, vip) in plan.vips.iter().enumerate() {
+            if vip.home != Home::Here && concerns.includes(vip.address) {
+                plan.place_check(&mut placed, &prober, position, &options.host);
             }
         }
-        (prepared, core)
     }
+    placed
 }
 
 /// What the core has to know of an interface. `near` are the addresses we shall speak about on
@@ -408,21 +277,6 @@ fn shares_subnet(one: IpAddr, other: IpAddr, prefix: u8) -> bool {
     };
     // What is left of the difference behind the prefix does not count.
     differing.checked_shr(width - u32::from(prefix).min(width)).is_none_or(|rest| rest == 0)
-}
-
-/// `IF:NAME`, cut to what the kernel takes. A name's domain is left out. None when the
-/// interface's own name leaves no room.
-fn label(interface: &str, name: &str) -> Option<String> {
-    let name = if name.parse::<IpAddr>().is_ok() {
-        name
-    } else {
-        name.split(['.', '%']).next().unwrap_or_default()
-    };
-    let name: String =
-        name.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '/' | ':')).collect();
-    let room = LABEL_LENGTH_MAX.checked_sub(interface.len() + 1)?;
-    let name = &name[..name.len().min(room)];
-    if name.is_empty() { None } else { Some(format!("{interface}:{name}")) }
 }
 
 #[cfg(test)]

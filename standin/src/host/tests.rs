@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use standin_core::config::{Failback, Home, OnAnswer, OnCheckFailure};
+use standin_core::config::{Failback, Home, LinkId, OnAnswer, OnCheckFailure};
 use standin_sys::error::Error;
 use standin_sys::netlink::route::NextHop;
 use standin_sys::netlink::{Address, Link, Route, RouteKind};
 
+use super::plan::label;
 use super::*;
 use crate::checks::Probe;
 use crate::log::{Format, Level};
@@ -168,7 +169,7 @@ fn an_address_gets_the_interface_of_its_subnet_and_the_articles_label() {
     assert_eq!(state.ipv4, Some(Ipv4Addr::new(10, 0, 0, 1)));
     assert_eq!(state.ipv6.map(IpAddr::from), Some(ip("fe80::1")));
     assert_eq!(state.gateways, [ip("10.0.0.254")]);
-    assert_eq!(plan.peer.addresses[0].link, Some(LinkId(0)));
+    assert_eq!(plan.peers[0].addresses[0].link, Some(LinkId(0)));
     assert!(plan.warnings.is_empty());
 }
 
@@ -176,7 +177,7 @@ fn an_address_gets_the_interface_of_its_subnet_and_the_articles_label() {
 fn a_host_behind_a_gateway_is_watched_without_arp() {
     let options = options(&["10.0.0.9"], &[], None);
     let plan = planned(&mut Fake::new(), &options, "203.0.113.7").expect("a plan");
-    assert_eq!(plan.peer.addresses[0].link, None);
+    assert_eq!(plan.peers[0].addresses[0].link, None);
 }
 
 #[test]
@@ -273,7 +274,7 @@ fn each_check_is_made_for_each_vip_it_concerns_and_at_home_while_we_stand_in() {
     }
     let plan = planned(&mut Fake::new(), &options, "10.0.0.2").expect("a plan");
     let probers = checks::probers(&options.checks).expect("probers");
-    let (prepared, core) = plan.checks(&options, probers);
+    let (prepared, core) = place_checks(&plan, &options, probers);
     let about: Vec<_> = core.iter().map(|check| (check.name.to_string(), check.vip.0)).collect();
     let tcp = |vip: &str| format!("tcp:{vip}:22");
     assert_eq!(

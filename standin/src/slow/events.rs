@@ -57,14 +57,35 @@ pub fn started(config: &Config) -> Event {
         .with("dead-after-us", u64::try_from(timing.dead_after.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// A signal told us to stop.
-pub(super) fn stopping(number: i32) -> Event {
-    let name = match number {
-        signal::SIGTERM => "SIGTERM",
-        signal::SIGINT => "SIGINT",
-        signal::SIGHUP => "SIGHUP",
-        _ => "a signal",
+/// A node of a cluster begins.
+pub fn started_in_cluster(file: &crate::file::ClusterFile, node: &str, config: &Config) -> Event {
+    let vips = config.vips().len();
+    let sentence = format!(
+        "{node}, one of {} nodes of cluster {}, with {} and dead-after {}",
+        file.nodes.len(),
+        file.cluster,
+        crate::file::counted(vips, "VIP"),
+        duration::show(file.timing.dead_after),
+    );
+    let micros = u64::try_from(file.timing.dead_after.as_micros()).unwrap_or(u64::MAX);
+    Event::new(Level::Info, "started", sentence)
+        .with("version", env!("CARGO_PKG_VERSION"))
+        .with("pid", std::process::id())
+        .with("node", node)
+        .with("cluster", file.cluster.as_str())
+        .with("dead-after-us", micros)
+}
+
+/// Somebody told us to stop: a signal, or a command.
+pub(super) fn stopping(cause: Option<i32>, keeps: bool) -> Event {
+    let name = match cause {
+        Some(signal::SIGTERM) => "SIGTERM",
+        Some(signal::SIGINT) => "SIGINT",
+        Some(signal::SIGHUP) => "SIGHUP",
+        Some(signal::SIGUSR2) => "SIGUSR2",
+        Some(_) => "a signal",
+        None => "standin stop",
     };
-    Event::new(Level::Info, "stopping", format!("{name}: releasing everything"))
-        .with("signal", name)
+    let what = if keeps { "leaving everything to the next run" } else { "releasing everything" };
+    Event::new(Level::Info, "stopping", format!("{name}: {what}")).with("signal", name)
 }

@@ -1,33 +1,49 @@
 //! The slow loop: a thread of its own for what may take time.
 //!
-//! Owns the log, the service checks and the control socket, on a tokio runtime of one thread.
-//! Never touches an address or a packet socket. Invariant: whatever happens here, the fast loop
-//! goes on; it ends when the fast loop has gone and everything it said is written.
+//! Owns the log, the service checks, the hooks, the control socket and the reading of a changed
+//! file, on a tokio runtime of one thread. Never touches an address or a packet socket. Invariant:
+//! whatever happens here, the fast loop goes on; it ends when the fast loop has gone and everything
+//! it said is written.
 
+mod desk;
+mod directory;
 mod events;
+mod hooks;
+mod reload;
 mod status;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use standin_core::Instant;
+use standin_core::cluster::report::ClusterReport;
 use standin_core::config::CheckId;
 use standin_core::io::CheckTarget;
+use standin_core::{Instant, Report};
 use standin_sys::clock::Correspondence;
 use standin_sys::event::Wakeup;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::checks::Outcome;
-use crate::control::{Provider, Server};
-use crate::fast::Published;
-use crate::host::PreparedCheck;
+use crate::control::Server;
+use crate::file::ClusterFile;
+use crate::host::{PreparedCheck, PreparedCluster};
 use crate::link::{ToFast, ToSlow};
 use crate::log::{Event, Level, Logger};
 
-pub use events::started;
+use desk::{Book, Desk, Remembered};
+pub use directory::Directory;
+pub use events::{started, started_in_cluster};
+use hooks::{HookRunner, Names};
+pub use reload::Origin;
+use reload::Reloader;
+
+/// At the end of a run its last hooks get so long.
+const LAST_HOOKS: Duration = Duration::from_secs(10);
+/// People who want the file read again and wait.
+const RELOADS: usize = 16;
 
 /// The loop's ends of what it shares with the fast loop.
 pub struct Ends {
@@ -39,42 +55,124 @@ pub struct Ends {
     pub wakeup: Arc<Wakeup>,
 }
 
-/// What the slow loop works with.
-pub struct SlowLoop {
-    /// Its ends.
-    pub ends: Ends,
-    /// Where events are written.
-    pub logger: Logger<io::Stdout>,
+/// What the slow loop works with; a changed configuration brings another.
+#[derive(Debug)]
+pub struct Matters {
     /// The checks, by their ids.
-    pub checks: Vec<PreparedCheck>,
-    /// The control socket and the status it tells.
-    pub control: Option<(Server, Published)>,
+    checks: Vec<PreparedCheck>,
+    /// In a cluster: the file, and the names in it.
+    cluster: Option<(ClusterFile, Arc<Directory>, Names)>,
+}
+
+impl Matters {
+    /// Of `standin for`.
+    pub fn of_host(checks: Vec<PreparedCheck>) -> Self {
+        Self { checks, cluster: None }
+    }
+
+    /// Of a node of a cluster.
+    pub fn of_cluster(file: &ClusterFile, prepared: &PreparedCluster) -> Self {
+        let config = &prepared.host.config;
+        let directory = Arc::new(Directory::of(&prepared.settings, config));
+        let link = |vip: &standin_core::config::Vip| {
+            (vip.address, config.links()[vip.link.index()].name.to_string())
+        };
+        let names = Names {
+            node: directory.own_name().to_owned(),
+            cluster: file.cluster.clone(),
+            interfaces: config.vips().iter().map(link).collect(),
+        };
+        Self {
+            checks: prepared.host.checks.clone(),
+            cluster: Some((file.clone(), directory, names)),
+        }
+    }
+}
+
+/// The slow loop.
+pub struct SlowLoop {
+    ends: Ends,
+    logger: Logger<io::Stdout>,
+    checks: Vec<PreparedCheck>,
+    running: JoinSet<()>,
+    /// By check: its run, if it has one.
+    current: Vec<Option<AbortHandle>>,
+    hooks: Option<HookRunner>,
+    reloader: Option<Reloader>,
+    book: Arc<Mutex<Book>>,
 }
 
 impl SlowLoop {
-    /// Runs until the fast loop has gone.
-    pub async fn run(mut self) {
-        let server = self.control.take().map(|(server, published)| {
-            let provider: Provider = Arc::new(move || status::read(&published));
-            tokio::spawn(server.serve(provider))
-        });
-        let mut running: JoinSet<()> = JoinSet::new();
-        let mut current: Vec<Option<AbortHandle>> = self.checks.iter().map(|_| None).collect();
-        while let Some(message) = self.ends.inbox.recv().await {
-            match message {
-                ToSlow::RunCheck { check, target } => {
-                    let place = &mut current[check.index()];
-                    // The core has given the last run up, or aims elsewhere.
-                    if let Some(old) = place.take() {
-                        old.abort();
-                    }
-                    *place = Some(self.start_check(&mut running, check, target));
-                }
-                other => self.log(&other),
-            }
-            while running.try_join_next().is_some() {}
+    /// A loop that is not running yet. With an origin, the file can be read again.
+    pub fn new(
+        ends: Ends,
+        logger: Logger<io::Stdout>,
+        matters: Matters,
+        origin: Option<Origin>,
+    ) -> Self {
+        let mut this = Self {
+            ends,
+            logger,
+            checks: Vec::new(),
+            running: JoinSet::new(),
+            current: Vec::new(),
+            hooks: None,
+            reloader: origin.map(Reloader::new),
+            book: Arc::default(),
+        };
+        this.adopt(matters);
+        this
+    }
+
+    /// Works with these from here on.
+    fn adopt(&mut self, matters: Matters) {
+        self.running.abort_all();
+        self.current = matters.checks.iter().map(|_| None).collect();
+        self.checks = matters.checks;
+        let Some((file, directory, names)) = matters.cluster else { return };
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        book.cluster = Some((file.cluster.clone(), directory));
+        match &mut self.hooks {
+            Some(hooks) => hooks.change(file.hooks.clone(), names),
+            None => self.hooks = Some(HookRunner::new(file.hooks.clone(), names)),
         }
-        running.shutdown().await;
+        if let Some(reloader) = &mut self.reloader {
+            reloader.current = Some(file);
+        }
+    }
+
+    /// Runs until the fast loop has gone.
+    pub async fn run(mut self, server: Option<Server>) {
+        let (reload, mut reloads) = tokio::sync::mpsc::channel(RELOADS);
+        let server = server.map(|server| {
+            let desk = Desk {
+                to_fast: self.ends.outbox.clone(),
+                wakeup: self.ends.wakeup.clone(),
+                reload,
+                book: self.book.clone(),
+            };
+            tokio::spawn(server.serve(desk.handler()))
+        });
+        loop {
+            tokio::select! {
+                message = self.ends.inbox.recv() => match message {
+                    Some(message) => self.take(message),
+                    None => break,
+                },
+                Some(reply) = reloads.recv() => self.reload(Some(reply)),
+                judged = reload::judged(&mut self.reloader) => self.settle_reload(judged),
+                event = ended(&mut self.hooks) => self.write_event(event),
+            }
+            while self.running.try_join_next().is_some() {}
+        }
+        self.running.shutdown().await;
+        let last_words = async {
+            while self.hooks.as_ref().is_some_and(|hooks| !hooks.is_idle()) {
+                let event = ended(&mut self.hooks).await;
+                self.write_event(event);
+            }
+        };
+        let _ = tokio::time::timeout(LAST_HOOKS, last_words).await;
         if let Some(server) = server {
             server.abort();
             // Its file is removed when it is dropped.
@@ -82,15 +180,62 @@ impl SlowLoop {
         }
     }
 
-    fn start_check(
-        &self,
-        running: &mut JoinSet<()>,
-        check: CheckId,
-        target: CheckTarget,
-    ) -> AbortHandle {
-        let prepared = self.checks[check.index()].clone();
+    fn take(&mut self, message: ToSlow) {
+        match message {
+            ToSlow::RunCheck { check, target } => self.run_check(check, target),
+            ToSlow::ReloadAsked => self.reload(None),
+            ToSlow::Renewed(matters) => {
+                self.adopt(*matters);
+                self.answer_reload(&Ok("reloaded".to_owned()));
+            }
+            ToSlow::NotRenewed { why, matters } => {
+                self.adopt(*matters);
+                self.answer_reload(&Err(why.to_string()));
+            }
+            ToSlow::Report { at, report } => {
+                let time = time_of(Some(at));
+                self.logger.write(time, &events::of_report(&report, at));
+                self.remember(&report, time);
+                let hook = self.hooks.as_mut().and_then(|hooks| hooks.note(&report, time));
+                self.write_event(hook);
+            }
+            ToSlow::Stopping { cause, keeps } => {
+                self.write_event(Some(events::stopping(cause, keeps)));
+            }
+            ToSlow::Trouble { at, why } => {
+                let event = Event::new(Level::Warn, "trouble", format!("cannot {why}"));
+                self.logger.write(time_of(Some(at)), &event);
+            }
+            ToSlow::Lost { at, count } => {
+                let what = format!("{count} events were not logged");
+                self.logger.write(time_of(Some(at)), &Event::new(Level::Warn, "events-lost", what));
+            }
+        }
+    }
+
+    fn write_event(&mut self, event: Option<Event>) {
+        if let Some(event) = event {
+            self.logger.write(SystemTime::now(), &event);
+        }
+    }
+
+    /// What was believed when a group was last decided about, for `explain`.
+    fn remember(&mut self, report: &Report, at: SystemTime) {
+        if let Report::Cluster(ClusterReport::Placed { group, sentence, .. }) = report {
+            let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+            book.last.insert(group.clone(), Remembered { at, sentence: sentence.clone() });
+        }
+    }
+
+    fn run_check(&mut self, check: CheckId, target: CheckTarget) {
+        // One of a configuration that has just been replaced.
+        let Some(prepared) = self.checks.get(check.index()).cloned() else { return };
+        // The core has given the last run up, or aims elsewhere.
+        if let Some(old) = self.current[check.index()].take() {
+            old.abort();
+        }
         let (outbox, wakeup) = (self.ends.outbox.clone(), self.ends.wakeup.clone());
-        running.spawn(async move {
+        self.current[check.index()] = Some(self.running.spawn(async move {
             let result = match prepared.prober.run(&prepared.target(target)).await {
                 Outcome::Ok { .. } => Ok(()),
                 Outcome::Failed { why } => Err(why),
@@ -99,23 +244,14 @@ impl SlowLoop {
             if outbox.try_send(ToFast::CheckResult { check, target, result }).is_ok() {
                 let _ = wakeup.notify();
             }
-        })
+        }));
     }
+}
 
-    fn log(&mut self, message: &ToSlow) {
-        let (at, event) = match message {
-            ToSlow::Report { at, report } => (Some(*at), events::of_report(report, *at)),
-            ToSlow::Stopping { signal } => (None, events::stopping(*signal)),
-            ToSlow::Trouble { at, why } => {
-                (Some(*at), Event::new(Level::Warn, "trouble", format!("cannot {why}")))
-            }
-            ToSlow::Lost { at, count } => (
-                Some(*at),
-                Event::new(Level::Warn, "events-lost", format!("{count} events were not logged")),
-            ),
-            ToSlow::RunCheck { .. } => return,
-        };
-        self.logger.write(time_of(at), &event);
+async fn ended(hooks: &mut Option<HookRunner>) -> Option<Event> {
+    match hooks {
+        Some(hooks) => hooks.ended().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,28 +1,115 @@
 //! The core's status as JSON.
 
-use std::sync::PoisonError;
+use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use standin_core::config::VipId;
 use standin_core::io::CheckTarget;
-use standin_core::status::{Check, Peer, Vip};
+use standin_core::node::{ClusterStatus, NodeStatus};
+use standin_core::place::Life;
+use standin_core::status::{Check, Peer, Status, Vip};
 use standin_core::vip::Place;
 
-use crate::fast::Published;
+use super::Directory;
 
-/// The latest status.
-pub(super) fn read(published: &Published) -> Value {
-    let place = published.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((_, status)) = place.as_ref() else {
-        return json!({ "version": env!("CARGO_PKG_VERSION"), "starting": true });
-    };
+/// Of `standin for`.
+pub(super) fn of_host(status: &Status) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
         "vips": status.vips.iter().map(of_vip).collect::<Vec<_>>(),
         "hosts": status.peers.iter().map(of_peer).collect::<Vec<_>>(),
         "checks": status.checks.iter().map(of_check).collect::<Vec<_>>(),
-        "malformed": status.malformed.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
+        "malformed": counters(&status.malformed),
     })
+}
+
+/// Of a node of a cluster.
+pub(super) fn of_cluster(
+    name: &str,
+    directory: &Directory,
+    status: &Status,
+    cluster: &ClusterStatus,
+) -> Value {
+    let addresses = |vips: &[VipId]| -> Vec<std::net::IpAddr> {
+        vips.iter().filter_map(|vip| status.vips.get(vip.index())).map(|vip| vip.address).collect()
+    };
+    let groups: Vec<Value> = cluster
+        .groups
+        .iter()
+        .map(|group| {
+            json!({
+                "group": &*group.name,
+                "addresses": addresses(&group.vips),
+                "holder": group.present.as_deref(),
+                "should_hold": group.holder.as_deref(),
+                "moving": group.moving,
+                "placed": group.placed.as_deref(),
+                "reason": group.reason,
+            })
+        })
+        .collect();
+    let peers: BTreeMap<&str, &Peer> =
+        status.peers.iter().map(|peer| (&*peer.name, peer)).collect();
+    let nodes = cluster.nodes.iter().map(|node| of_node(node, peers.get(&*node.name).copied()));
+    let members = |peer: &&Peer| !cluster.nodes.iter().any(|node| node.name == peer.name);
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "node": directory.own_name(),
+        "cluster": name,
+        "cut_off": cluster.isolated,
+        "nodes": nodes.collect::<Vec<_>>(),
+        "groups": groups,
+        "vips": status.vips.iter().map(of_cluster_vip).collect::<Vec<_>>(),
+        "hosts": status.peers.iter().filter(members).map(of_peer).collect::<Vec<_>>(),
+        "checks": status.checks.iter().map(of_check).collect::<Vec<_>>(),
+        "malformed": counters(&status.malformed),
+        "refused_heartbeats": counters(&cluster.refused),
+    })
+}
+
+fn counters(counts: &[(&'static str, u64)]) -> BTreeMap<&'static str, u64> {
+    counts.iter().copied().filter(|(_, count)| *count > 0).collect()
+}
+
+fn of_node(node: &NodeStatus, peer: Option<&Peer>) -> Value {
+    let state = match node.life {
+        _ if node.leaving => "stopping",
+        Life::Participating if node.keeping => "restarting",
+        Life::Participating if !node.ready => "listening",
+        Life::Participating => "takes part",
+        Life::HostOnly => "daemon gone",
+        Life::Dead => "dead",
+        Life::Unknown => "not heard yet",
+    };
+    let addresses = peer.map(|peer| peer.addresses.as_slice()).unwrap_or_default();
+    let paths = addresses
+        .iter()
+        .zip(&node.paths)
+        .map(|(address, heard)| json!({ "address": address, "heard_ms_ago": heard.map(millis) }));
+    json!({
+        "name": &*node.name,
+        "this": node.is_this,
+        "state": state,
+        "drained": node.draining,
+        "heard_ms_ago": node.heard_ago.map(millis),
+        "round_trip_us": node.round_trip.map(|trip| trip.as_micros() as u64),
+        "paths": paths.collect::<Vec<_>>(),
+        "host": peer.map(|peer| peer.life.name()),
+        "trouble": node.trouble,
+    })
+}
+
+/// In a cluster a VIP's home and reason are its group's.
+fn of_cluster_vip(vip: &Vip) -> Value {
+    let mut told = match of_vip(vip) {
+        Value::Object(told) => told,
+        _ => Map::new(),
+    };
+    told.remove("home");
+    told.remove("reason");
+    Value::Object(told)
 }
 
 fn of_vip(vip: &Vip) -> Value {

@@ -1,0 +1,87 @@
+//! The status of a node of a cluster as a page of text: for `standin status` and `standin watch`.
+//!
+//! Owns what people see of it. Everything is in the JSON.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value, json};
+
+use super::table;
+
+/// The page; `None` when it is no status of a cluster.
+pub fn render(status: &Value) -> Option<String> {
+    let cluster = status.get("cluster")?.as_str()?;
+    let text = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or_default();
+    let mut page = format!("{} in cluster {cluster}, standin {}", text("node"), text("version"));
+    if let Some(pid) = status.get("pid").and_then(Value::as_u64) {
+        let _ = write!(page, ", process {pid}");
+    }
+    page.push('\n');
+    if status.get("cut_off") == Some(&Value::Bool(true)) {
+        page.push_str(
+            "CUT OFF: neither a node nor an address of isolated-when-unreachable answers\n",
+        );
+    }
+    let rows = |key: &str| status.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut shown = Map::new();
+    shown.insert("nodes".into(), rows("nodes").iter().map(node).collect());
+    shown.insert("groups".into(), rows("groups").iter().map(group).collect());
+    for key in ["hosts", "checks"] {
+        let rows = rows(key);
+        if !rows.is_empty() {
+            shown.insert(key.into(), Value::Array(rows));
+        }
+    }
+    page.push_str(&table::render(&Value::Object(shown)));
+    for (key, what) in
+        [("malformed", "frames not understood"), ("refused_heartbeats", "heartbeats refused")]
+    {
+        let counts = status.get(key).and_then(Value::as_object);
+        if let Some(counts) = counts.filter(|counts| !counts.is_empty()) {
+            let counts: Vec<String> =
+                counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+            let _ = write!(page, "\n{what}: {}\n", counts.join(", "));
+        }
+    }
+    Some(page)
+}
+
+fn node(node: &Value) -> Value {
+    let is = |key: &str| node.get(key) == Some(&Value::Bool(true));
+    let state = node.get("state").and_then(Value::as_str).unwrap_or_default();
+    let state = if is("drained") { format!("{state}, drained") } else { state.to_owned() };
+    let name = node.get("name").and_then(Value::as_str).unwrap_or_default();
+    let paths = node.get("paths").and_then(Value::as_array);
+    let paths = paths.into_iter().flatten().map(|path| {
+        let address = path.get("address").and_then(Value::as_str).unwrap_or_default();
+        match path.get("heard_ms_ago").and_then(Value::as_u64) {
+            Some(ago) => format!("{address} {}", table::milliseconds_ago(ago)),
+            None => format!("{address} silent"),
+        }
+    });
+    json!({
+        "name": if is("this") { format!("{name} (this one)") } else { name.to_owned() },
+        "state": state,
+        "round_trip_us": node.get("round_trip_us"),
+        "paths": paths.collect::<Vec<_>>(),
+        "trouble": node.get("trouble"),
+    })
+}
+
+fn group(group: &Value) -> Value {
+    let text = |key: &str| group.get(key).and_then(Value::as_str);
+    let name = text("group").unwrap_or_default();
+    let addresses = group.get("addresses").and_then(Value::as_array).map(Vec::as_slice);
+    let addresses: Vec<&str> =
+        addresses.unwrap_or_default().iter().filter_map(Value::as_str).collect();
+    let name = match addresses.as_slice() {
+        [one] if *one == name => name.to_owned(),
+        [one] => format!("{name} ({one})"),
+        many => format!("{name} ({} addresses)", many.len()),
+    };
+    let mut reason = text("reason").unwrap_or_default().to_owned();
+    if let Some(moving) = text("moving") {
+        reason = format!("{moving}; {reason}");
+    }
+    json!({ "vip": name, "on": text("holder").unwrap_or("nobody"), "reason": reason })
+}

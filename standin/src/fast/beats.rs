@@ -1,0 +1,210 @@
+//! The heartbeats' sockets and the kernel's quiet set: what a node of a cluster has besides.
+//!
+//! Owns one UDP socket for each IP version in use, where each member is reached, and the nftables
+//! tables that keep the kernel from answering for an address that is being given away. Never looks
+//! into a datagram.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
+
+use standin_core::config::{PeerId, VipId};
+use standin_core::heartbeat::packet::{MAGIC, PACKET_LENGTH_MAX, PACKET_LENGTH_MIN};
+use standin_core::{Input, Instant, step};
+use standin_sys::netlink::nftables::{Guard, Leftover};
+use standin_sys::poll::{Interest, Poller};
+use standin_sys::udp::{Event, Filter, Inbox, Options, Outgoing, UdpSocket};
+
+use super::{BUDGET, FastLoop, Heartbeats, now};
+
+/// The name of the nftables tables, in the families `arp`, `ip` and `ip6` and `inet`.
+pub const TABLES: &str = "standin";
+/// The first token of the heartbeats' sockets.
+pub(super) const BEATS: u64 = 8;
+/// Bytes of heartbeats that may wait while the loop is busy.
+const RECEIVE_QUEUE_LENGTH: u32 = 1 << 20;
+/// How often, and after which pause, a port that is in use is tried.
+const BIND_ATTEMPTS: u32 = 50;
+const BIND_PAUSE: Duration = Duration::from_millis(10);
+
+/// What a node of a cluster has besides. It outlives one run of the loop when the configuration
+/// changes: no heartbeat is refused meanwhile.
+#[derive(Debug)]
+pub struct Beats {
+    port: u16,
+    sockets: Vec<UdpSocket>,
+    inbox: Inbox,
+    /// Where each watched host takes heartbeats, by its id; none for one that is no member.
+    paths: Vec<Vec<SocketAddr>>,
+    guard: Option<Guard>,
+    /// The addresses that the kernel was told not to answer for.
+    quieted: BTreeSet<IpAddr>,
+}
+
+impl Beats {
+    /// Opens the sockets, and clears away what an earlier run left in nftables.
+    ///
+    /// # Errors
+    /// The port is in use, or the kernel refuses.
+    pub fn open(heartbeats: &Heartbeats) -> standin_sys::Result<Self> {
+        let Heartbeats { port, paths } = heartbeats.clone();
+        let mut sockets = Vec::new();
+        for local in families(&paths) {
+            sockets.push(bind_patiently(SocketAddr::new(local, port))?);
+        }
+        // Where nftables is missing a planned move goes without its moment of quiet.
+        let guard = Guard::install(TABLES, &[], Leftover::Replace).ok();
+        let inbox = Inbox::new(PACKET_LENGTH_MAX);
+        Ok(Self { port, sockets, inbox, paths, guard, quieted: BTreeSet::new() })
+    }
+
+    /// The same with other paths; opened anew where the port or the IP versions are others.
+    ///
+    /// # Errors
+    /// As of [`Beats::open`].
+    pub fn change(mut self, heartbeats: &Heartbeats) -> standin_sys::Result<Self> {
+        let mut bound = self.sockets.iter().map(|socket| socket.local_address().ip());
+        if self.port != heartbeats.port || !bound.by_ref().eq(families(&heartbeats.paths)) {
+            self.close();
+            return Self::open(heartbeats);
+        }
+        let quieted: Vec<IpAddr> = std::mem::take(&mut self.quieted).into_iter().collect();
+        if let Some(guard) = &mut self.guard
+            && !quieted.is_empty()
+        {
+            guard.quiet(&quieted, false)?;
+        }
+        self.paths.clone_from(&heartbeats.paths);
+        Ok(self)
+    }
+
+    pub(super) fn watch(&self, poller: &Poller) -> standin_sys::Result<()> {
+        for (token, socket) in (BEATS..).zip(&self.sockets) {
+            poller.add(socket, token, Interest::Read)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the tables, at the end of a run that leaves nothing behind.
+    pub(super) fn close(self) {
+        if let Some(guard) = self.guard {
+            // What cannot be removed binds nothing: no address is managed by it.
+            let _ = guard.remove();
+        }
+    }
+}
+
+/// The addresses to listen on: IPv4, IPv6 or both.
+fn families(paths: &[Vec<SocketAddr>]) -> impl Iterator<Item = IpAddr> + '_ {
+    let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    any.into_iter()
+        .filter(|local| paths.iter().flatten().any(|path| path.is_ipv4() == local.is_ipv4()))
+}
+
+/// A predecessor that is just ending may have the port for some moments more: a program that it
+/// was about to start holds a copy until it has begun.
+fn bind_patiently(local: SocketAddr) -> standin_sys::Result<UdpSocket> {
+    let length = |bytes: usize| u16::try_from(bytes).unwrap_or(u16::MAX);
+    let options = Options {
+        interface: None,
+        filter: Some(Filter {
+            magic: MAGIC.to_vec(),
+            length_min: length(PACKET_LENGTH_MIN),
+            length_max: length(PACKET_LENGTH_MAX),
+        }),
+        timestamps: false,
+        receive_queue_length: Some(RECEIVE_QUEUE_LENGTH),
+    };
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match UdpSocket::bind(local, &options) {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::AddrInUse && attempts < BIND_ATTEMPTS =>
+            {
+                std::thread::sleep(BIND_PAUSE);
+            }
+            bound => return bound,
+        }
+    }
+}
+
+/// Where a member takes heartbeats. A link-local address is reached through this interface.
+pub fn path(ip: IpAddr, port: u16, ifindex: Option<u32>) -> SocketAddr {
+    match ip {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+            SocketAddrV6::new(v6, port, 0, ifindex.unwrap_or(0)).into()
+        }
+        ip => SocketAddr::new(ip, port),
+    }
+}
+
+impl FastLoop<'_> {
+    pub(super) fn read_beats(&mut self, at: Instant, token: u64) {
+        let Some(beats) = &mut self.beats else { return };
+        let Some(socket) = beats.sockets.get((token - BEATS) as usize) else { return };
+        let mut trouble = None;
+        for _ in 0..BUDGET {
+            match socket.next_event() {
+                Ok(Some(Event::Refused { peer, by })) => {
+                    // A firewall in between may say so too: only the host's own word counts.
+                    if by.is_none_or(|by| by == peer.ip()) {
+                        let from = peer.ip();
+                        step(&mut self.node, at, Input::HeartbeatRefused { from });
+                    }
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(error) => {
+                    trouble = Some(error);
+                    break;
+                }
+            }
+        }
+        match socket.receive_batch(&mut beats.inbox) {
+            Ok(_) => {
+                for received in beats.inbox.iter().filter(|received| !received.truncated) {
+                    let from = received.source.ip();
+                    let input = Input::Heartbeat { from, bytes: received.payload };
+                    step(&mut self.node, at, input);
+                }
+            }
+            Err(error) => trouble = Some(error),
+        }
+        if let Some(error) = trouble {
+            self.complain(at, &error);
+        }
+    }
+
+    /// The same bytes on every path. A path that refuses them is the silence of that path.
+    pub(super) fn send_heartbeat(&mut self, peer: PeerId, bytes: &[u8]) {
+        let Some(beats) = &self.beats else { return };
+        let Some(paths) = beats.paths.get(peer.index()) else { return };
+        for socket in &beats.sockets {
+            let is_v4 = socket.local_address().is_ipv4();
+            let datagrams: Vec<Outgoing<'_>> = paths
+                .iter()
+                .filter(|path| path.is_ipv4() == is_v4)
+                .map(|path| Outgoing { destination: *path, payload: bytes })
+                .collect();
+            socket.send_batch(&datagrams, |_, _| ());
+        }
+    }
+
+    pub(super) fn quiet_address(&mut self, vip: VipId, quiet: bool) {
+        let address = self.installs[vip.index()].address;
+        let guard = self.beats.as_mut().and_then(|beats| beats.guard.as_mut());
+        let result = match guard {
+            Some(guard) => guard.quiet(&[address], quiet).map_err(|error| error.to_string()),
+            None => Err("nftables is missing".to_owned()),
+        };
+        if let (Some(beats), Ok(())) = (&mut self.beats, &result) {
+            if quiet {
+                beats.quieted.insert(address);
+            } else {
+                beats.quieted.remove(&address);
+            }
+        }
+        step(&mut self.node, now(), Input::Quieted { vip, quiet, result });
+    }
+}

@@ -1,0 +1,101 @@
+//! What people and the slow loop tell the fast loop: signals, results of checks, orders, questions.
+//!
+//! Owns the way from a message to an input of the core and back to an answer. Invariant: once the
+//! run is to be renewed nothing more is taken: what is left is for the next one.
+
+use standin_core::{Input, Instant, step};
+use standin_sys::signal;
+
+use super::{FastLoop, STOP_PATIENCE};
+use crate::failure::Result;
+use crate::host::os;
+use crate::link::{Answer, Command, Order, Orders, ToFast, ToSlow};
+
+impl FastLoop<'_> {
+    pub(super) fn read_signals(&mut self, at: Instant) -> Result<()> {
+        while self.renew.is_none() {
+            let Some(received) = self.shell.signals.take().map_err(|error| os(&error))? else {
+                break;
+            };
+            match (received.signal, self.beats.is_some()) {
+                (signal::SIGHUP, true) => self.tell(at, ToSlow::ReloadAsked),
+                (signal @ signal::SIGUSR2, true) => {
+                    self.tell(at, ToSlow::Stopping { cause: Some(signal), keeps: true });
+                    self.stop(at, true);
+                }
+                // Nothing of a run without a cluster outlives it.
+                (signal::SIGUSR2, false) => {}
+                (signal, _) => {
+                    self.tell(at, ToSlow::Stopping { cause: Some(signal), keeps: false });
+                    self.stop(at, false);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, at: Instant, keeps: bool) {
+        let first = self.stop_by.is_none();
+        if keeps {
+            step(&mut self.node, at, Input::StopKeeping);
+        } else if first {
+            step(&mut self.node, at, Input::Stop);
+        }
+        if first {
+            self.stop_by = Some(at + STOP_PATIENCE);
+        }
+    }
+
+    pub(super) fn read_inbox(&mut self, at: Instant) {
+        while self.renew.is_none() {
+            let Ok(message) = self.shell.ends.inbox.try_recv() else { break };
+            match message {
+                ToFast::CheckResult { check, target, result } => {
+                    step(&mut self.node, at, Input::Check { check, target, result });
+                }
+                ToFast::Order(Order { command, reply }) => {
+                    let answer = self.obey(at, command);
+                    // Who asked may have gone.
+                    let _ = reply.send(answer);
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, at: Instant, command: Command) -> Answer {
+        match command {
+            Command::Status => {
+                let status = Box::new(self.node.status(at));
+                let cluster = self.node.cluster_status().map(Box::new);
+                return Answer::Status { status, cluster };
+            }
+            Command::Explain { group } => return Answer::Explained(self.node.explain(group)),
+            Command::Foresee { failing } => return Answer::Foreseen(self.node.foresee(&failing)),
+            Command::Place { group, node } => {
+                step(&mut self.node, at, Input::Place { group, node });
+            }
+            Command::Drain { node, drained } => {
+                step(&mut self.node, at, Input::Drain { node, drained });
+            }
+            Command::Stop { keeps } => {
+                self.tell(at, ToSlow::Stopping { cause: None, keeps });
+                self.stop(at, keeps);
+            }
+            Command::Renew(file) => {
+                let orders = self.orders();
+                step(&mut self.node, at, Input::StopKeeping);
+                self.renew = Some((*file, orders));
+            }
+        }
+        Answer::Done
+    }
+
+    /// What the operator ordered, by name: the numbers will be others.
+    fn orders(&self) -> Orders {
+        let Some(cluster) = self.node.cluster_status() else { return Orders::default() };
+        let drained = cluster.nodes.into_iter().filter(|node| node.draining).map(|node| node.name);
+        let placed =
+            cluster.groups.into_iter().filter_map(|group| Some((group.name, group.placed?)));
+        Orders { drained: drained.collect(), placed: placed.collect() }
+    }
+}

@@ -1,0 +1,201 @@
+//! What a run will do on this host, as it takes shape: interfaces, hosts to watch, addresses.
+//!
+//! Owns the numbering that the core's ids refer to. Judges each address where it is added; changes
+//! nothing on the host.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use standin_core::config::{
+    Check, Failback, Home, Link, LinkId, OnAnswer, OnCheckFailure, Peer, PeerAddress, Vip, VipId,
+};
+
+use super::{Ground, Install, PreparedCheck, Resolved, Way, link_state};
+use crate::checks::Prober;
+use crate::failure::{Failure, Result};
+
+/// The longest label the kernel takes (IFNAMSIZ without its final zero).
+const LABEL_LENGTH_MAX: usize = 15;
+
+/// The parts of a run that follow from the host alone.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) links: Vec<Link>,
+    pub(super) ifindexes: Vec<u32>,
+    pub(super) peers: Vec<Peer>,
+    pub(super) vips: Vec<Vip>,
+    pub(super) installs: Vec<Install>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// An address that a run is to hold at times.
+#[derive(Debug)]
+pub(super) struct Wish<'a> {
+    pub(super) address: IpAddr,
+    pub(super) interface: Option<&'a str>,
+    pub(super) prefix: Option<u8>,
+    /// The label's part behind the colon.
+    pub(super) label: &'a str,
+    pub(super) home: Home,
+    pub(super) failback: Failback,
+    pub(super) on_answer: OnAnswer,
+    pub(super) on_check_failure: OnCheckFailure,
+}
+
+impl Plan {
+    pub(super) fn add_vip(&mut self, ground: &mut Ground<'_>, wish: &Wish<'_>) -> Result<()> {
+        let address = wish.address;
+        let link = match wish.interface {
+            Some(name) => ground.interface_named(name)?,
+            None => ground.interface_of_subnet(address)?,
+        };
+        let (ifindex, name, running) = (link.index, link.name.clone(), link.running);
+        if !running {
+            self.warn(format!("{name} has no carrier: nothing can be watched until it has"));
+        }
+        if let Some(elsewhere) = ground.leftover(address).filter(|left| left.ifindex != ifindex) {
+            return Err(Failure::config(format!(
+                "{address} is left over on {} from an earlier run, not on {name}",
+                ground.name_of(elsewhere.ifindex)
+            ))
+            .advice("wait three seconds until the kernel has removed it"));
+        }
+        let link = self.link_id(ifindex);
+        self.vips.push(Vip {
+            address,
+            link,
+            home: wish.home,
+            failback: wish.failback,
+            on_answer: wish.on_answer,
+            on_check_failure: wish.on_check_failure,
+            adopted: ground.leftover(address).is_some(),
+        });
+        let (prefix, label) = match address {
+            IpAddr::V4(_) => (wish.prefix.unwrap_or(32), label(&name, wish.label)),
+            IpAddr::V6(_) => (wish.prefix.unwrap_or(128), None),
+        };
+        self.installs.push(Install { ifindex, address, prefix, label });
+        Ok(())
+    }
+
+    /// A host to watch; its addresses follow.
+    pub(super) fn add_peer(&mut self, name: &str) {
+        self.peers.push(Peer { name: name.into(), addresses: Vec::new() });
+    }
+
+    /// An address of the host that was added last.
+    pub(super) fn add_peer_address(
+        &mut self,
+        ground: &mut Ground<'_>,
+        interface: Option<&str>,
+        resolved: Resolved,
+    ) -> Result<()> {
+        let ip = resolved.ip;
+        let host = self.peers.last().map_or_else(String::new, |peer| peer.name.to_string());
+        let is_link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let named = match interface {
+            Some(name) if is_link_local => Some(ground.interface_named(name)?.index),
+            Some(_) | None => None,
+        };
+        let through = resolved.scope.or(named);
+        if is_link_local && through.is_none() {
+            return Err(Failure::config(format!("HOST {ip} is a link-local address"))
+                .expected("the interface on whose link it is")
+                .advice(format!("{ip}%eth0, or --interface")));
+        }
+        let link = match ground.way_to(ip, through)? {
+            Way::Here => {
+                return Err(Failure::config(format!("HOST {host} is this host itself ({ip})"))
+                    .expected("another host, the one to stand in for"));
+            }
+            Way::Group => {
+                return Err(Failure::config(format!("HOST {host} is a broadcast address ({ip})"))
+                    .expected("the real address of one host"));
+            }
+            // A HOST on a link without ARP is watched by ICMP alone.
+            Way::OnLink(ifindex) => ground.interface(ifindex).ok().map(|link| link.index),
+            Way::Beyond => None,
+            Way::Nowhere => {
+                self.warn(format!("there is no route to {host} ({ip}) for now"));
+                None
+            }
+        };
+        let link = link.map(|ifindex| self.link_id(ifindex));
+        if let Some(peer) = self.peers.last_mut() {
+            peer.addresses.push(PeerAddress { ip, link });
+        }
+        Ok(())
+    }
+
+    /// The id of an interface, given when it is first met.
+    fn link_id(&mut self, ifindex: u32) -> LinkId {
+        let position = self.ifindexes.iter().position(|known| *known == ifindex);
+        let position = position.unwrap_or_else(|| {
+            self.ifindexes.push(ifindex);
+            self.ifindexes.len() - 1
+        });
+        LinkId(position as u32)
+    }
+
+    pub(super) fn read_links(&mut self, ground: &mut Ground<'_>) -> Result<()> {
+        let near: Vec<IpAddr> = self
+            .peers
+            .iter()
+            .flat_map(|peer| peer.addresses.iter().map(|address| address.ip))
+            .chain(self.vips.iter().map(|vip| vip.address))
+            .collect();
+        let ours: Vec<IpAddr> = self.vips.iter().map(|vip| vip.address).collect();
+        for ifindex in self.ifindexes.clone() {
+            let (name, state) = link_state(ground, ifindex, &near, &ours)?;
+            self.links.push(Link { name: name.into(), state });
+        }
+        Ok(())
+    }
+
+    pub(super) fn warn(&mut self, sentence: String) {
+        if !self.warnings.contains(&sentence) {
+            self.warnings.push(sentence);
+        }
+    }
+
+    /// A check of one VIP, in the core's order and in ours.
+    pub(super) fn place_check(
+        &self,
+        placed: &mut (Vec<PreparedCheck>, Vec<Check>),
+        prober: &Arc<Prober>,
+        position: usize,
+        host: &str,
+    ) {
+        let vip = &self.vips[position];
+        let timing = prober.check().timing;
+        placed.1.push(Check {
+            name: prober.check().probe.name_for(vip.address).into(),
+            vip: VipId(position as u32),
+            interval: timing.interval,
+            timeout: timing.timeout,
+            rise: timing.rise,
+            fall: timing.fall,
+        });
+        placed.0.push(PreparedCheck {
+            prober: prober.clone(),
+            vip: vip.address,
+            host: host.to_owned(),
+            ifindex: self.installs[position].ifindex,
+        });
+    }
+}
+
+/// `IF:NAME`, cut to what the kernel takes. A name's domain is left out. None when the
+/// interface's own name leaves no room.
+pub(super) fn label(interface: &str, name: &str) -> Option<String> {
+    let name = if name.parse::<IpAddr>().is_ok() {
+        name
+    } else {
+        name.split(['.', '%']).next().unwrap_or_default()
+    };
+    let name: String =
+        name.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '/' | ':')).collect();
+    let room = LABEL_LENGTH_MAX.checked_sub(interface.len() + 1)?;
+    let name = &name[..name.len().min(room)];
+    if name.is_empty() { None } else { Some(format!("{interface}:{name}")) }
+}

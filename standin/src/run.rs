@@ -1,0 +1,192 @@
+//! `standin run`: a node of a cluster, from its file to its end.
+//!
+//! Owns the change from one configuration to the next within one process: the run with the old one
+//! leaves its addresses on their interfaces with a lifetime of half a minute, the run with the new
+//! one finds and keeps them, as after a restart with `--keep`. Invariant: an address that is in
+//! both configurations is on the interface throughout.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use standin_core::place::NodeId;
+use standin_core::{Input, Node, step};
+use standin_sys::instance::InstanceLock;
+
+use crate::assembly::assemble;
+use crate::control::Access;
+use crate::failure::{Failure, Result};
+use crate::fast::{Beats, Beginning, Ended, FastLoop, Renewal, Shell, now};
+use crate::file::{self, ClusterFile};
+use crate::host::{Install, PreparedCluster, os, prepare_cluster};
+use crate::link::{Orders, ToSlow};
+use crate::log::{Format, Level, Logger};
+use crate::slow::{self, Directory, Matters, Origin};
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  standin run
+      This host's node of the cluster in /etc/standin/standin.toml.
+  standin run ./standin.toml --node brain
+      As the node brain, whatever this host is called.
+
+SIGTERM and SIGINT hand everything over to the other nodes and end it; SIGUSR2 ends it and leaves
+everything to the next run, for 30 s; SIGHUP reads the file again.";
+
+/// The arguments of `standin run`.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub struct RunArgs {
+    /// The configuration file, the same on every node
+    #[arg(value_name = "FILE", default_value = file::DEFAULT_PATH)]
+    pub file: PathBuf,
+
+    /// The node that this host is [default: found by host name or address]
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    pub log: Format,
+
+    /// The least important events that are logged
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Info)]
+    pub log_level: Level,
+}
+
+/// A configuration in effect.
+struct Effective {
+    file: ClusterFile,
+    prepared: PreparedCluster,
+}
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// Why it cannot start; nothing has been changed on the host then. Or the kernel's failure that
+/// ended it.
+pub fn run(args: &RunArgs) -> Result<()> {
+    let (file, mut warnings) = file::load(&args.file)?.into_valid(io::stderr().is_terminal())?;
+    let origin = Origin { path: args.file.clone(), node: args.node.clone() };
+    let mut prepared = prepare_cluster(&file, args.node.as_deref(), &[])?;
+    let mut locks = std::mem::take(&mut prepared.host.locks);
+    warnings.append(&mut prepared.host.warnings);
+    let access = Access {
+        path: file.control.socket.clone(),
+        mode: file.control.mode,
+        group: file.control.group.clone(),
+    };
+    let (mut shell, backstage) = assemble(Some(&access))?;
+    let matters = Matters::of_cluster(&file, &prepared);
+    let directory = Directory::of(&prepared.settings, &prepared.host.config);
+    let first = slow::started_in_cluster(&file, directory.own_name(), &prepared.host.config);
+    let mut effective = Effective { file, prepared };
+    let beats = Beats::open(&effective.prepared.heartbeats).map_err(|error| os(&error))?;
+    let mut fast = begin(&effective.prepared, &Orders::default(), beats, Vec::new(), &mut shell)?;
+    let logger = Logger::stdout(args.log, args.log_level);
+    let thread = backstage.start(logger, &first, &warnings, matters, Some(origin.clone()))?;
+    let outcome = loop {
+        match fast.run() {
+            Ok(Ended::Stopped) => break Ok(()),
+            Err(failure) => break Err(failure),
+            Ok(Ended::Renew(renewal)) => {
+                match renew(*renewal, effective, &origin, &mut locks, &mut shell) {
+                    Ok((next, now_in_effect)) => (fast, effective) = (next, now_in_effect),
+                    Err(failure) => break Err(failure),
+                }
+            }
+        }
+    };
+    // The slow loop writes what is left and ends.
+    drop(shell);
+    let _ = thread.join();
+    outcome
+}
+
+/// The next run: with the new file, or, should that fail though it was judged to be good, with the
+/// one before.
+fn renew<'s>(
+    renewal: Renewal,
+    old: Effective,
+    origin: &Origin,
+    locks: &mut Vec<(IpAddr, InstanceLock)>,
+    shell: &'s mut Shell,
+) -> Result<(FastLoop<'s>, Effective)> {
+    let Renewal { file, orders, beats } = renewal;
+    let outbox = shell.ends.outbox.clone();
+    let node = origin.node.as_deref();
+    let held: Vec<IpAddr> = locks.iter().map(|(address, _)| *address).collect();
+    // What is on the interfaces is looked at again: the judgement of the file is older than the
+    // last moments of the run.
+    let prepared = prepare_cluster(&file, node, &held);
+    let (effective, refused) = match prepared {
+        Ok(prepared) => (Effective { file, prepared }, None),
+        Err(why) => {
+            let prepared = prepare_cluster(&old.file, node, &held)?;
+            (Effective { file: old.file, prepared }, Some(why))
+        }
+    };
+    let Effective { file, mut prepared } = effective;
+    locks.append(&mut prepared.host.locks);
+    locks.retain(|(address, _)| file.addresses().any(|vip| vip == *address));
+    let kept = &prepared.host.installs;
+    let is_kept = |old: &Install| {
+        kept.iter().any(|new| (new.ifindex, new.address) == (old.ifindex, old.address))
+    };
+    let orphans = old.prepared.host.installs.into_iter().filter(|old| !is_kept(old)).collect();
+    let matters = Box::new(Matters::of_cluster(&file, &prepared));
+    let told = match refused {
+        None => ToSlow::Renewed(matters),
+        Some(why) => ToSlow::NotRenewed { why, matters },
+    };
+    // Everything after this message has other numbers, so it must not be lost; the slow loop
+    // reads on, and the addresses have half a minute.
+    let _ = outbox.blocking_send(told);
+    let beats = match beats {
+        Some(beats) => beats.change(&prepared.heartbeats),
+        None => Beats::open(&prepared.heartbeats),
+    };
+    let fast = begin(&prepared, &orders, beats.map_err(|error| os(&error))?, orphans, shell)?;
+    Ok((fast, Effective { file, prepared }))
+}
+
+fn begin<'s>(
+    prepared: &PreparedCluster,
+    orders: &Orders,
+    beats: Beats,
+    orphans: Vec<Install>,
+    shell: &'s mut Shell,
+) -> Result<FastLoop<'s>> {
+    let PreparedCluster { host, settings, keys, heartbeats: _ } = prepared;
+    let at = now();
+    let secret = secret()?;
+    let mut node =
+        Node::in_cluster(host.config.clone(), settings.clone(), keys.clone(), secret, at);
+    let number = |name: &str| {
+        let position = settings.names.iter().position(|known| **known == *name);
+        position.map(|position| NodeId(position as u16))
+    };
+    for drained in orders.drained.iter().filter_map(|name| number(name)) {
+        step(&mut node, at, Input::Drain { node: drained, drained: true });
+    }
+    for (group, placed) in &orders.placed {
+        let group = settings.groups.iter().position(|known| known.name == *group);
+        if let (Some(group), Some(placed)) = (group, number(placed)) {
+            step(&mut node, at, Input::Place { group, node: Some(placed) });
+        }
+    }
+    let beginning = Beginning { prepared: host, node, beats: Some(beats), orphans };
+    FastLoop::new(beginning, shell)
+}
+
+/// Random bytes that nobody else knows; the kernel's generator is ready long before anything of
+/// ours runs.
+fn secret() -> Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut secret))
+        .map_err(|error| Failure::os("read /dev/urandom", &error))?;
+    Ok(secret)
+}

@@ -1,0 +1,265 @@
+//! What people ask and order at the control socket.
+//!
+//! Owns the commands, their arguments and the shape of the answers. A name becomes a number here;
+//! the fast loop answers from the core. Invariant: who may not change anything changes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value, json};
+use standin_sys::event::Wakeup;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Directory, status};
+use crate::control::{Handler, Reply, Request};
+use crate::failure::nearest;
+use crate::link::{Answer, Command, Order, ToFast};
+use crate::log::rfc3339;
+
+/// The fast loop answers in microseconds; one that hangs is not waited for for ever.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Reading needs no rights.
+const READING: [&str; 3] = ["status", "explain", "plan"];
+/// Changing does.
+const CHANGING: [&str; 5] = ["move", "drain", "undrain", "reload", "stop"];
+
+/// Somebody wants the file read again; the answer is a sentence.
+pub(super) type ReloadRequest = oneshot::Sender<Result<String, String>>;
+
+/// What was last decided about a group.
+#[derive(Debug, Clone)]
+pub(super) struct Remembered {
+    pub(super) at: SystemTime,
+    pub(super) sentence: String,
+}
+
+/// The desk. Clones are the same one.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) to_fast: SyncSender<ToFast>,
+    pub(super) wakeup: Arc<Wakeup>,
+    pub(super) reload: mpsc::Sender<ReloadRequest>,
+    pub(super) book: Arc<Mutex<Book>>,
+}
+
+/// What the slow loop writes down for the desk.
+#[derive(Default)]
+pub(super) struct Book {
+    /// In a cluster: its name and the names in it.
+    pub(super) cluster: Option<(String, Arc<Directory>)>,
+    /// By a group's name.
+    pub(super) last: BTreeMap<Arc<str>, Remembered>,
+}
+
+impl Desk {
+    pub(super) fn handler(self) -> Handler {
+        Arc::new(move |request| {
+            let desk = self.clone();
+            Box::pin(async move { desk.answer(request).await })
+        })
+    }
+
+    async fn answer(&self, request: Request) -> Reply {
+        let command = request.command.as_str();
+        if command == "status" {
+            return self.status().await;
+        }
+        let known = READING.into_iter().chain(CHANGING);
+        if !known.clone().any(|name| name == command) {
+            return Err(match nearest(command, known) {
+                Some(meant) => format!("unknown command '{command}': did you mean {meant}?"),
+                None => format!("unknown command '{command}': expected status"),
+            });
+        }
+        if CHANGING.contains(&command) && !request.may_change {
+            return Err(format!(
+                "you may not {command}: that is for root, the daemon's own user and the group of \
+                 [control] in its file"
+            ));
+        }
+        let Some(directory) = self.directory() else {
+            return Err(format!("'{command}' is for standin run; this is standin for"));
+        };
+        match command {
+            "explain" => self.explain(&directory, &request).await,
+            "plan" => self.plan(&directory, &request).await,
+            "move" => self.place(&directory, &request).await,
+            "drain" | "undrain" => self.drain(&directory, &request).await,
+            "reload" => self.reload().await,
+            _ => self.stop(&request).await,
+        }
+    }
+
+    fn directory(&self) -> Option<Arc<Directory>> {
+        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        book.cluster.as_ref().map(|(_, directory)| directory.clone())
+    }
+
+    async fn ask(&self, command: Command) -> Result<Answer, String> {
+        let (reply, answer) = oneshot::channel();
+        let order = ToFast::Order(Order { command, reply });
+        self.to_fast.try_send(order).map_err(|_| "the daemon is too busy: ask again".to_owned())?;
+        let _ = self.wakeup.notify();
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err("the configuration is just changing: ask again".to_owned()),
+            Err(_) => Err(format!("no answer from the fast loop within {} s", PATIENCE.as_secs())),
+        }
+    }
+
+    async fn status(&self) -> Reply {
+        let Answer::Status { status, cluster } = self.ask(Command::Status).await? else {
+            return Err(MIXED_UP.to_owned());
+        };
+        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = match (&book.cluster, cluster) {
+            (Some((name, directory)), Some(cluster)) => {
+                status::of_cluster(name, directory, &status, &cluster)
+            }
+            _ => status::of_host(&status),
+        };
+        Ok(members(json!({ "status": told })))
+    }
+
+    async fn explain(&self, directory: &Directory, request: &Request) -> Reply {
+        let group = directory.group(argument(request, "vip")?)?;
+        let Answer::Explained(Some(why)) = self.ask(Command::Explain { group }).await? else {
+            return Err(MIXED_UP.to_owned());
+        };
+        let addresses = directory.group_at(group).map(|(_, vips)| vips.to_vec());
+        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = book.last.get(&why.group);
+        Ok(members(json!({ "explanation": {
+            "group": &*why.group,
+            "addresses": addresses.unwrap_or_default(),
+            "holder": why.present.as_deref(),
+            "should_hold": why.holder.as_deref(),
+            "reason": why.reason,
+            "nodes": why.nodes,
+            "changes": why.changes,
+            "last_decided": last.map(|last| json!({
+                "at": rfc3339(last.at),
+                "reason": last.sentence,
+            })),
+        }})))
+    }
+
+    async fn plan(&self, directory: &Directory, request: &Request) -> Reply {
+        let names = request.body.get("fail").and_then(Value::as_array);
+        let names: Vec<&str> = names.into_iter().flatten().filter_map(Value::as_str).collect();
+        if names.is_empty() {
+            return Err("plan needs \"fail\": the nodes that would fail".to_owned());
+        }
+        let failing =
+            names.iter().map(|name| directory.node(name)).collect::<Result<Vec<_>, _>>()?;
+        let Answer::Foreseen(foreseen) = self.ask(Command::Foresee { failing }).await? else {
+            return Err(MIXED_UP.to_owned());
+        };
+        let groups: Vec<Value> = foreseen
+            .iter()
+            .map(|one| {
+                json!({
+                    "group": &*one.group,
+                    "holder": one.before.as_deref(),
+                    "then": one.after.as_deref(),
+                    "moves": one.before != one.after,
+                    "reason": one.reason,
+                })
+            })
+            .collect();
+        Ok(members(json!({ "plan": { "failing": names, "groups": groups } })))
+    }
+
+    async fn place(&self, directory: &Directory, request: &Request) -> Reply {
+        let group = directory.group(argument(request, "vip")?)?;
+        let named = request.body.get("node").and_then(Value::as_str);
+        let node = named.map(|name| directory.node(name)).transpose()?;
+        if let Some(node) = node {
+            self.may_go(directory, group, node).await?;
+        }
+        self.ask(Command::Place { group, node }).await?;
+        let (name, _) = directory.group_at(group).unwrap_or_default();
+        Ok(done(&match node {
+            Some(node) => format!("{name} moves to {}", directory.node_at(node)),
+            None => format!("{name} goes where its settings say"),
+        }))
+    }
+
+    /// Refuses a move that could not come about.
+    async fn may_go(
+        &self,
+        directory: &Directory,
+        group: usize,
+        node: standin_core::place::NodeId,
+    ) -> Result<(), String> {
+        let Answer::Explained(Some(why)) = self.ask(Command::Explain { group }).await? else {
+            return Err(MIXED_UP.to_owned());
+        };
+        let name = directory.node_at(node);
+        let candidate = format!("{name} is a candidate");
+        if why.present.as_deref() == Some(name) || why.nodes.contains(&candidate) {
+            return Ok(());
+        }
+        let against = why
+            .nodes
+            .iter()
+            .find(|said| said.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '\''])));
+        Err(match against {
+            Some(why_not) => format!("{name} cannot take {} now: {why_not}", why.group),
+            None => format!("{name} is not one of the nodes of {}", why.group),
+        })
+    }
+
+    async fn drain(&self, directory: &Directory, request: &Request) -> Reply {
+        let node = directory.node(argument(request, "node")?)?;
+        let drained = request.command == "drain";
+        self.ask(Command::Drain { node, drained }).await?;
+        let name = directory.node_at(node);
+        Ok(done(&if drained {
+            format!("{name} is drained: what it holds moves to others, as far as they can take it")
+        } else {
+            format!("{name} takes its share again")
+        }))
+    }
+
+    async fn reload(&self) -> Reply {
+        let (reply, answer) = oneshot::channel();
+        if self.reload.send(reply).await.is_err() {
+            return Err("this run ends".to_owned());
+        }
+        answer
+            .await
+            .unwrap_or_else(|_| Err("this run ends".to_owned()))
+            .map(|sentence| done(&sentence))
+    }
+
+    async fn stop(&self, request: &Request) -> Reply {
+        let keeps = request.body.get("keep").and_then(Value::as_bool).unwrap_or_default();
+        self.ask(Command::Stop { keeps }).await?;
+        Ok(done(if keeps {
+            "stopped: what it held is left to the next run, for 30 s"
+        } else {
+            "stopped: everything was handed over or released"
+        }))
+    }
+}
+
+const MIXED_UP: &str = "the configuration has just changed: ask again";
+
+fn argument<'r>(request: &'r Request, name: &str) -> Result<&'r str, String> {
+    let value = request.body.get(name).and_then(Value::as_str);
+    value.ok_or_else(|| format!("'{}' needs \"{name}\"", request.command))
+}
+
+fn members(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+fn done(sentence: &str) -> Map<String, Value> {
+    members(json!({ "done": sentence }))
+}

@@ -1,0 +1,93 @@
+//! The names that people use for what the core numbers.
+//!
+//! Owns the way from a name or an address to a number and the advice for one that is wrong. Never
+//! asks the fast loop.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use standin_core::cluster::settings::Settings;
+use standin_core::config::{Config, VipId};
+use standin_core::place::NodeId;
+
+use crate::failure::nearest;
+
+/// Of one configuration of a node.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    me: NodeId,
+    nodes: Vec<Arc<str>>,
+    groups: Vec<(Arc<str>, Vec<IpAddr>)>,
+}
+
+impl Directory {
+    /// Of the cluster that a node is in.
+    pub fn of(settings: &Settings, config: &Config) -> Self {
+        let address = |vip: &VipId| config.vips()[vip.index()].address;
+        let groups = settings.groups.iter();
+        Self {
+            me: settings.me,
+            nodes: settings.names.clone(),
+            groups: groups
+                .map(|group| (group.name.clone(), group.vips.iter().map(address).collect()))
+                .collect(),
+        }
+    }
+
+    /// This node's name.
+    pub fn own_name(&self) -> &str {
+        &self.nodes[self.me.index()]
+    }
+
+    /// A node by its name, whose case does not count.
+    ///
+    /// # Errors
+    /// There is none of that name: a sentence.
+    pub fn node(&self, name: &str) -> Result<NodeId, String> {
+        let position = self.nodes.iter().position(|node| node.eq_ignore_ascii_case(name));
+        let Some(position) = position else {
+            let names = self.nodes.iter().map(|node| &**node);
+            return Err(match nearest(name, names.clone()) {
+                Some(meant) => format!("there is no node '{name}': did you mean {meant}?"),
+                None => format!(
+                    "there is no node '{name}': expected one of {}",
+                    names.collect::<Vec<_>>().join(", ")
+                ),
+            });
+        };
+        // There are at most 64.
+        Ok(NodeId(position as u16))
+    }
+
+    /// A group by its name, or by one of its addresses.
+    ///
+    /// # Errors
+    /// There is no such group: a sentence.
+    pub fn group(&self, name: &str) -> Result<usize, String> {
+        if let Ok(address) = name.parse::<IpAddr>() {
+            let holds = |(_, vips): &(Arc<str>, Vec<IpAddr>)| vips.contains(&address);
+            return self.groups.iter().position(holds).ok_or_else(|| {
+                let first = self.groups.first().and_then(|(_, vips)| vips.first());
+                let example = first.map(|vip| format!(", such as {vip}")).unwrap_or_default();
+                format!("{address} is no VIP of this cluster: expected one{example}")
+            });
+        }
+        let position = self.groups.iter().position(|(group, _)| &**group == name);
+        position.ok_or_else(|| match nearest(name, self.groups.iter().map(|(group, _)| &**group)) {
+            Some(meant) => format!("there is no VIP '{name}': did you mean {meant}?"),
+            None => {
+                format!("there is no VIP '{name}': expected an address, or the name of a [[vip]]")
+            }
+        })
+    }
+
+    /// A group's name and addresses.
+    pub fn group_at(&self, group: usize) -> Option<(&str, &[IpAddr])> {
+        self.groups.get(group).map(|(name, vips)| (&**name, vips.as_slice()))
+    }
+
+    /// A node's name.
+    pub fn node_at(&self, node: NodeId) -> &str {
+        self.nodes.get(node.index()).map_or("a node that is not in the file", |name| name)
+    }
+}
