@@ -91,19 +91,19 @@ impl<'w, 'l> Cluster<'w, 'l> {
     fn write(&self, node: usize, key: &str, text: &str) -> Result<()> {
         let directory = Lab::directory().display();
         let numbers = [("pinky", PINKY), ("brain", BRAIN), ("snowball", SNOWBALL)];
-        let nodes: String = numbers[..self.nodes.len()]
+        let nodes: Vec<String> = numbers[..self.nodes.len()]
             .iter()
-            .map(|(name, number)| format!("{name} = \"{}\"\n", Family::V4.real(*number)))
+            .map(|(name, number)| format!("{name} = \"{}\"", Family::V4.real(*number)))
             .collect();
         let (top, rest) = text.split_once("[[vip]]").context("a VIP in the file")?;
         let file = format!(
-            "cluster = \"lab\"\nkey-file = \"{directory}/{key}\"\n{top}\n[nodes]\n{nodes}\n\
-             [[vip]]{rest}\n[timing]\ndead-after = \"{} ms\"\nback-after = \"300 ms\"\n\
+            "cluster = \"lab\"\nkey-file = \"{directory}/{key}\"\n{top}\n[nodes]\n{}\n\
+             [[vip]]{rest}\n[timing]\ndead-after = \"{}ms\"\nback-after = \"300ms\"\n\
              [control]\nsocket = \"{}\"\n",
+            nodes.join("\n"),
             DEAD_AFTER.as_millis(),
             self.socket(node)
-        )
-        .replace(" ms\"", "ms\"");
+        );
         fs::write(self.file(node), file).context("write the file of the cluster")
     }
 
@@ -199,8 +199,8 @@ fn boots(lab: &Lab, count: usize) -> Result<()> {
     cluster.wait_at_home()?;
     let status = cluster.ask(0, "status")?;
     ensure!(status["node"] == "pinky" && status["cluster"] == "lab", "{status}");
-    let states = status["nodes"].as_array().map(Vec::len);
-    ensure!(states == Some(count), "{status}");
+    let seen = status["nodes"].as_array().map(Vec::len);
+    ensure!(seen == Some(count), "{status}");
     let explain = format!("explain {}", Family::V4.vip(BRAIN));
     wait::until_true("Pinky has heard that Brain has it", PATIENCE, || {
         cluster.ask(0, &explain).is_ok_and(|why| why["holder"] == "brain")
@@ -353,17 +353,23 @@ fn daemon_killed(lab: &Lab) -> Result<()> {
     cluster.stop_all()
 }
 
+/// Brain and these ports hear each other no more, or again. The router's second wire is its port
+/// on the common segment.
+fn part(world: &World<'_>, ports: &[&str], parted: bool) -> Result<()> {
+    ports.iter().try_for_each(|port| world.switch.partition("brain", port, parted))
+}
+
 fn partition(lab: &Lab) -> Result<()> {
     let world = World::new(lab)?;
     let cluster = Cluster::start(&world, 3, &two_vips(Family::V4))?;
     let vip = Family::V4.vip(BRAIN);
     cluster.wait_at_home()?;
-    lab.say("Brain's wire is cut");
+    lab.say("Brain is cut apart, its carrier stays");
     let mark = cluster.daemon(0, |daemon| Ok(daemon.mark()))?;
-    world.cut(&world.brain, true)?;
+    part(&world, &["pinky", "snowball", "router-2"], true)?;
     cluster.daemon(0, |daemon| daemon.wait_about(mark, "claimed", vip, PATIENCE).map(drop))?;
     world.wait_router_sends(vip, &world.pinky)?;
-    world.cut(&world.brain, false)?;
+    part(&world, &["pinky", "snowball", "router-2"], false)?;
     lab.say("and mended");
     let client = world.ask(vip, 200)?;
     cluster.wait_held_by(vip, "brain")?;
@@ -381,26 +387,13 @@ fn cut_off(lab: &Lab) -> Result<()> {
     let vip = Family::V4.vip(BRAIN);
     cluster.wait_at_home()?;
     // The carrier stays, as where a switch further away fails.
-    let cut = |family: &str, chain: &str, rule: &str| {
-        format!(
-            "table {family} cut {{\nchain {chain} {{\ntype filter hook {chain} priority 0;\n\
-             {rule}\n}}\n}}\n"
-        )
-    };
-    let others = format!("{{ {router}, {} }} drop", Family::V4.real(PINKY));
-    let rules = [
-        cut("inet", "input", &format!("ip saddr {others}")),
-        cut("inet", "output", &format!("ip daddr {others}")),
-        cut("arp", "input", &format!("arp saddr ip {others}")),
-        cut("arp", "output", &format!("arp daddr ip {others}")),
-    ];
-    world.brain.nft(&rules.concat())?;
+    part(&world, &["pinky", "router-2"], true)?;
     cluster.wait(1, "cut-off")?;
     wait::until_true("Brain gives it up", PATIENCE, || !world.brain.has(vip))?;
     cluster.wait_held_by(vip, "pinky")?;
     let status = cluster.ask(1, "status")?;
     ensure!(status["cut_off"] == true, "{status}");
-    world.brain.nft("delete table inet cut\ndelete table arp cut")?;
+    part(&world, &["pinky", "router-2"], false)?;
     cluster.wait(1, "reconnected")?;
     cluster.wait_held_by(vip, "brain")?;
     cluster.stop_all()
@@ -472,6 +465,7 @@ fn mixed_group(lab: &Lab) -> Result<()> {
     world.power_off(&world.brain)?;
     for vip in [four, six] {
         world.ask(vip, 200)?.wait_answered_by("pinky", 0, PATIENCE)?;
+        wait::until_true("Brain's kernel drops it", PATIENCE, || !world.brain.has(vip))?;
     }
     cluster.stop_all()
 }
