@@ -81,6 +81,7 @@ impl Vip {
     pub(super) fn send_add(&mut self, around: &mut Surroundings<'_>) {
         if let State::Held(held) = &mut self.state {
             held.asked_at.get_or_insert(around.now);
+            held.count_request();
         }
         around.actions.push_back(Action::AddAddress { vip: self.id, lifetime: ADDRESS_LIFETIME });
     }

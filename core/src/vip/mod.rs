@@ -120,7 +120,6 @@ struct Wanted {
 
 /// The machine of one VIP.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its own end")]
 pub struct Vip {
     id: VipId,
     address: IpAddr,
@@ -410,6 +409,12 @@ impl Vip {
     pub fn handle_added(&mut self, around: &mut Surroundings<'_>, result: Result<(), String>) {
         let now = around.now;
         let vip = self.address;
+        if let State::Held(held) = &mut self.state
+            && !held.take_answer()
+        {
+            // It says nothing about an address that was lost since it was asked for.
+            return;
+        }
         match (&mut self.state, result) {
             (State::Adding { sent_at, .. }, Ok(())) => match self.wanted {
                 Some(wanted) => {
@@ -502,6 +507,7 @@ impl Vip {
             return;
         };
         held.missing = true;
+        held.stale = held.unanswered;
         if !around.link.up {
             return;
         }
