@@ -52,6 +52,8 @@ pub struct Host {
     process: Option<Process>,
     /// Which run of its daemon this is; what was meant for an earlier one is lost.
     run: u32,
+    /// The latest acknowledgement of its kernel: they come in the order of the requests.
+    acknowledged_at: Instant,
     /// Questions of a router that wait for their answer.
     asking: BTreeMap<IpAddr, Instant>,
 }
@@ -144,6 +146,7 @@ impl World {
                 ),
                 process: None,
                 run: 0,
+                acknowledged_at: Instant::default(),
                 asking: BTreeMap::new(),
             }
         });

@@ -73,8 +73,11 @@ impl World {
         if host.process.is_some() || !host.powered || id >= scenario.nodes() {
             return;
         }
-        // A daemon that starts finds nothing quiet: that went with the one before.
-        host.kernel.quiet.clear();
+        // What an earlier run was giving away is another's by now.
+        for given in std::mem::take(&mut host.kernel.quiet) {
+            self.lose_address(id, given);
+        }
+        let host = &mut self.hosts[id];
         let kernel = &host.kernel;
         let now = host.clock.show(self.now);
         let node = scenario.start(id, &kernel.nics, &|vip| kernel.has(vip), secret, now);
@@ -342,7 +345,9 @@ impl World {
         }
         let late = self.random.length(Duration::ZERO, trouble.late);
         let run = self.hosts[id].run;
-        let at = self.now + ACK_DELAY + late;
+        let host = &mut self.hosts[id];
+        let at = (self.now + ACK_DELAY + late).max(host.acknowledged_at);
+        host.acknowledged_at = at;
         self.schedule(at, Event::ForProcess { to: id, run, input });
     }
 
