@@ -45,7 +45,7 @@ impl Asking {
 /// The arguments of `standin explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A VIP: an address, or the name of a [[vip]]
+    /// A VIP: an address, or the name of a `[[vip]]`
     #[arg(value_name = "VIP")]
     pub vip: String,
 
@@ -69,7 +69,7 @@ pub struct PlanArgs {
 /// The arguments of `standin move`.
 #[derive(Debug, Args)]
 pub struct MoveArgs {
-    /// A VIP: an address, or the name of a [[vip]]; what moves with it moves along
+    /// A VIP: an address, or the name of a `[[vip]]`; what moves with it moves along
     #[arg(value_name = "VIP")]
     pub vip: String,
 

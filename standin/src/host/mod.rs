@@ -47,9 +47,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 pub struct Prepared {
     /// What the core is told. Its ids are positions in the lists below.
     pub config: Config,
-    /// The kernel's number of each interface, by [`LinkId`].
+    /// The kernel's number of each interface, by [`LinkId`](standin_core::config::LinkId).
     pub ifindexes: Vec<u32>,
-    /// How each VIP is installed, by [`VipId`].
+    /// How each VIP is installed, by [`VipId`](standin_core::config::VipId).
     pub installs: Vec<Install>,
     /// How each check is run, by the core's `CheckId`.
     pub checks: Vec<PreparedCheck>,

@@ -91,3 +91,44 @@ impl Directory {
         self.nodes.get(node.index()).map_or("a node that is not in the file", |name| name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory() -> Directory {
+        let address = |text: &str| text.parse().expect("an address");
+        Directory {
+            me: NodeId(1),
+            nodes: vec!["pinky".into(), "brain".into()],
+            groups: vec![
+                ("web".into(), vec![address("10.0.0.9"), address("fd00::9")]),
+                ("10.0.0.10".into(), vec![address("10.0.0.10")]),
+            ],
+        }
+    }
+
+    #[test]
+    fn names_and_addresses_become_numbers() {
+        let directory = directory();
+        assert_eq!(directory.own_name(), "brain");
+        assert_eq!(directory.node("Pinky"), Ok(NodeId(0)));
+        for (name, group) in [("web", 0), ("10.0.0.9", 0), ("fd00:0::9", 0), ("10.0.0.10", 1)] {
+            assert_eq!(directory.group(name), Ok(group), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_may_have_been_meant() {
+        let directory = directory();
+        for (said, wanted) in [
+            (directory.node("brian").err(), "did you mean brain?"),
+            (directory.node("xyzzy").err(), "expected one of pinky, brain"),
+            (directory.group("wep").err(), "did you mean web?"),
+            (directory.group("10.0.0.11").err(), "expected one, such as 10.0.0.9"),
+        ] {
+            let said = said.expect("an error");
+            assert!(said.contains(wanted), "{said}");
+        }
+    }
+}

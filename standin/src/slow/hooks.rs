@@ -15,13 +15,14 @@
 //! STANDIN_TIME     when it happened, as in the log
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use standin_core::Report;
+use standin_core::cluster::report::ClusterReport;
 use standin_sys::process::{CommandExt, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
@@ -53,6 +54,8 @@ pub(super) struct HookRunner {
     /// What every hook is told besides.
     names: Arc<Names>,
     waiting: BTreeMap<IpAddr, VecDeque<Occasion>>,
+    /// The VIPs that are here.
+    held: BTreeSet<IpAddr>,
     running: JoinSet<(IpAddr, Option<Event>)>,
     slots: Arc<Semaphore>,
 }
@@ -71,39 +74,66 @@ impl HookRunner {
             hooks: Arc::new(hooks),
             names: Arc::new(names),
             waiting: BTreeMap::new(),
+            held: BTreeSet::new(),
             running: JoinSet::new(),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
-    /// Other hooks from here on; those that wait are run as they are now.
+    /// Other hooks and names from here on; what waits is run as it is now.
     pub(super) fn change(&mut self, hooks: Hooks, names: Names) {
-        (self.hooks, self.names) = (Arc::new(hooks), Arc::new(names));
+        self.names = Arc::new(names);
+        self.change_commands(hooks);
     }
 
-    /// Something happened at `at`: perhaps a hook is to be run.
+    /// Other hooks from here on.
+    pub(super) fn change_commands(&mut self, hooks: Hooks) {
+        self.hooks = Arc::new(hooks);
+    }
+
+    /// Something happened at `at`: perhaps hooks are to be run. Gives what was not run.
     pub(super) fn note(&mut self, report: &Report, at: SystemTime) -> Option<Event> {
+        let reason = report.to_string();
         let event = match report {
-            Report::Claimed { .. } => "take",
-            Report::Released { .. } | Report::Lapsed { .. } => "release",
+            Report::Claimed { vip, .. } => {
+                // One that an earlier run, or configuration, has left to this one.
+                if !self.held.insert(*vip) {
+                    return None;
+                }
+                "take"
+            }
+            Report::Released { vip, .. } | Report::Lapsed { vip, .. } => {
+                self.held.remove(vip);
+                "release"
+            }
             Report::Conflict { .. } | Report::Duplicate { .. } => "conflict",
+            Report::Cluster(ClusterReport::CutOff) => {
+                let held: Vec<IpAddr> = self.held.iter().copied().collect();
+                let mut occasions = held.into_iter().map(|vip| {
+                    self.add(Occasion { event: "doubt", vip, reason: reason.clone(), at })
+                });
+                return occasions.by_ref().fold(None, Option::or);
+            }
             _ => return None,
         };
         let vip = report.vip()?;
+        self.add(Occasion { event, vip, reason, at })
+    }
+
+    fn add(&mut self, occasion: Occasion) -> Option<Event> {
+        let (event, vip) = (occasion.event, occasion.vip);
         command(&self.hooks, event)?;
-        let occasion = Occasion { event, vip, reason: report.to_string(), at };
-        if let Some(queue) = self.waiting.get_mut(&vip) {
-            if queue.len() >= WAITING_MOST {
-                let what =
-                    format!("on-{event} of {vip} was not run: {WAITING_MOST} wait before it");
-                return Some(Event::new(Level::Warn, "hook-failed", what));
-            }
-            queue.push_back(occasion);
+        let Some(queue) = self.waiting.get_mut(&vip) else {
+            // An empty queue says that one runs.
+            self.waiting.insert(vip, VecDeque::new());
+            self.start(occasion);
             return None;
+        };
+        if queue.len() >= WAITING_MOST {
+            let what = format!("on-{event} of {vip} was not run: {WAITING_MOST} wait before it");
+            return Some(Event::new(Level::Warn, "hook-failed", what));
         }
-        // An empty queue says that one runs.
-        self.waiting.insert(vip, VecDeque::new());
-        self.start(occasion);
+        queue.push_back(occasion);
         None
     }
 
@@ -214,5 +244,82 @@ impl Drop for Group {
             // Fails only when nothing is left of the group, which is what is wanted.
             let _ = kill_process_group(group, SIGKILL);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn shell(script: &str) -> HookCommand {
+        let arguments = vec!["-c".to_owned(), script.to_owned()];
+        HookCommand { program: PathBuf::from("/bin/sh"), arguments }
+    }
+
+    fn runner(take: &str, doubt: &str) -> HookRunner {
+        let hooks = Hooks {
+            on_take: Some(shell(take)),
+            on_release: None,
+            on_doubt: Some(shell(doubt)),
+            on_conflict: None,
+            timeout: Duration::from_millis(300),
+        };
+        let names = Names { node: "pinky".into(), cluster: "web".into(), ..Names::default() };
+        HookRunner::new(hooks, names)
+    }
+
+    fn claimed(vip: &str) -> Report {
+        Report::Claimed {
+            vip: vip.parse().expect("an address"),
+            home: "pinky".into(),
+            reason: standin_core::decide::Reason::PlacedHere,
+            decided: standin_core::Instant::default(),
+            confirmed: standin_core::Instant::default(),
+        }
+    }
+
+    fn run_to_the_end(hooks: &mut HookRunner) -> Vec<Event> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let mut events = Vec::new();
+            let happened =
+                [claimed("10.0.0.9"), claimed("10.0.0.9"), Report::Cluster(ClusterReport::CutOff)];
+            for report in happened {
+                events.extend(hooks.note(&report, SystemTime::now()));
+            }
+            while !hooks.is_idle() {
+                events.extend(hooks.ended().await);
+            }
+            events
+        })
+    }
+
+    #[test]
+    fn hooks_of_one_vip_run_in_their_order_with_what_they_are_told() {
+        let record = std::env::temp_dir().join(format!("standin-hooks-{}", std::process::id()));
+        let shown = record.display();
+        let take = format!("sleep 0.1; echo $STANDIN_NODE $STANDIN_EVENT $STANDIN_VIP >> {shown}");
+        let doubt = format!("echo $STANDIN_CLUSTER $STANDIN_EVENT >> {shown}");
+        let mut hooks = runner(&take, &doubt);
+        assert_eq!(run_to_the_end(&mut hooks), []);
+        let text = fs::read_to_string(&record).expect("a record");
+        let _ = fs::remove_file(&record);
+        // A second claim of what is here is no second take.
+        assert_eq!(text, "pinky take 10.0.0.9\nweb doubt\n");
+    }
+
+    #[test]
+    fn one_that_hangs_is_killed_and_one_that_fails_is_told_of() {
+        let mut hooks = runner("sleep 60 & wait", "exit 3");
+        let begun = std::time::Instant::now();
+        let events = run_to_the_end(&mut hooks);
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        let said: Vec<&str> = events.iter().map(|event| event.message.as_str()).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("on-take of 10.0.0.9, /bin/sh: killed after 300ms"), "{said:?}");
+        assert!(said[1].contains("exit status: 3"), "{said:?}");
     }
 }

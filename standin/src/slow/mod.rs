@@ -38,7 +38,7 @@ pub use directory::Directory;
 pub use events::{started, started_in_cluster};
 use hooks::{HookRunner, Names};
 pub use reload::Origin;
-use reload::Reloader;
+use reload::{InEffect, Reloader};
 
 /// At the end of a run its last hooks get so long.
 const LAST_HOOKS: Duration = Duration::from_secs(10);
@@ -137,7 +137,7 @@ impl SlowLoop {
             None => self.hooks = Some(HookRunner::new(file.hooks.clone(), names)),
         }
         if let Some(reloader) = &mut self.reloader {
-            reloader.current = Some(file);
+            reloader.current = Some(InEffect::new(file));
         }
     }
 

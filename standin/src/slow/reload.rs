@@ -13,6 +13,7 @@ use super::desk::ReloadRequest;
 use crate::failure::{Failure, Result};
 use crate::file::{self, ClusterFile};
 use crate::host::prepare_cluster;
+use crate::keygen::Keys;
 use crate::link::{Command, Order, ToFast};
 use crate::log::{Event, Level};
 
@@ -25,14 +26,39 @@ pub struct Origin {
     pub node: Option<String>,
 }
 
+/// A file in effect, and the keys that it names.
+#[derive(Debug, Clone)]
+pub(super) struct InEffect {
+    pub(super) file: ClusterFile,
+    pub(super) keys: Option<Keys>,
+}
+
+impl InEffect {
+    pub(super) fn new(file: ClusterFile) -> Self {
+        let keys = Keys::read(&file.key_file).ok();
+        Self { file, keys }
+    }
+}
+
+/// What a file that was found good brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing.
+    None,
+    /// Other hooks.
+    Hooks,
+    /// Something that the fast loop works with.
+    Core,
+}
+
 /// A file that was found good, with its warnings; or what is wrong with it.
-type Judgement = Result<(ClusterFile, Vec<String>)>;
+pub(super) type Judgement = Result<(ClusterFile, Change, Vec<String>)>;
 
 /// What is known of reloads.
 pub(super) struct Reloader {
     origin: Origin,
     /// The file that is in effect.
-    pub(super) current: Option<ClusterFile>,
+    pub(super) current: Option<InEffect>,
     judging: Option<JoinHandle<Judgement>>,
     /// Somebody asked while one was under way: it may have begun with an older file.
     again: bool,
@@ -56,18 +82,30 @@ pub(super) async fn judged(reloader: &mut Option<Reloader>) -> Judgement {
     judged
 }
 
-/// Whether this host could follow the file.
-fn judge(origin: &Origin, current: Option<&ClusterFile>) -> Judgement {
+/// Whether this host could follow the file, and what would change.
+fn judge(origin: &Origin, current: Option<&InEffect>) -> Judgement {
     let (file, warnings) = file::load(&origin.path)?.into_valid(false)?;
-    if let Some(current) = current
+    if let Some(InEffect { file: current, .. }) = current
         && current.control != file.control
     {
         return Err(Failure::config("[control] cannot be changed by a reload")
             .advice("standin stop --keep, and start it again"));
     }
-    let held: Vec<_> = current.map(|file| file.addresses().collect()).unwrap_or_default();
+    let held: Vec<_> = current.map(|known| known.file.addresses().collect()).unwrap_or_default();
     prepare_cluster(&file, origin.node.as_deref(), &held)?;
-    Ok((file, warnings))
+    let keys = Keys::read(&file.key_file)?;
+    let change = current.map_or(Change::Core, |known| change(known, &file, &keys));
+    Ok((file, change, warnings))
+}
+
+fn change(current: &InEffect, file: &ClusterFile, keys: &Keys) -> Change {
+    let with_old_hooks = ClusterFile { hooks: current.file.hooks.clone(), ..file.clone() };
+    match () {
+        () if current.keys.as_ref() != Some(keys) => Change::Core,
+        () if current.file == *file => Change::None,
+        () if current.file == with_old_hooks => Change::Hooks,
+        () => Change::Core,
+    }
 }
 
 impl SlowLoop {
@@ -89,12 +127,27 @@ impl SlowLoop {
             self.reload(None);
             return;
         }
-        let (file, warnings) = match judged {
+        let (file, change, warnings) = match judged {
             Ok(judged) => judged,
             Err(why) => return self.answer_reload(&Err(why.to_string())),
         };
         for warning in warnings {
             self.write_event(Some(Event::new(Level::Warn, "warning", warning)));
+        }
+        match change {
+            Change::None => {
+                return self.answer_reload(&Ok("nothing has changed in the file".to_owned()));
+            }
+            Change::Hooks => {
+                if let Some(hooks) = &mut self.hooks {
+                    hooks.change_commands(file.hooks.clone());
+                }
+                if let Some(current) = self.reloader.as_mut().and_then(|r| r.current.as_mut()) {
+                    current.file = file;
+                }
+                return self.answer_reload(&Ok("reloaded: other hooks".to_owned()));
+            }
+            Change::Core => {}
         }
         let (reply, _) = tokio::sync::oneshot::channel();
         let order = Order { command: Command::Renew(Box::new(file)), reply };
@@ -111,7 +164,7 @@ impl SlowLoop {
         let Some(reloader) = &mut self.reloader else { return };
         let path = reloader.origin.path.display();
         let event = match outcome {
-            Ok(_) => Event::new(Level::Info, "reloaded", format!("{path} is in effect")),
+            Ok(what) => Event::new(Level::Info, "reloaded", format!("{path}: {what}")),
             Err(why) => {
                 let what = format!("the configuration stays as it was: {why}");
                 Event::new(Level::Error, "reload-refused", what)
@@ -121,5 +174,40 @@ impl SlowLoop {
             let _ = reply.send(outcome.clone());
         }
         self.write_event(Some(event));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::Source;
+
+    const FILE: &str = "cluster = \"web\"\nkey-file = \"/nonexistent\"\n[nodes]\n\
+                        pinky = \"10.0.0.1\"\nbrain = \"10.0.0.2\"\n[[vip]]\n\
+                        address = \"10.0.0.9\"\nhome = \"pinky\"\n";
+
+    fn file(text: &str) -> ClusterFile {
+        let parsed = file::parse(Source::new(std::path::Path::new("f"), text.to_owned()));
+        parsed.file.expect("a valid file")
+    }
+
+    fn keys(digit: &str) -> Keys {
+        Keys::parse(&format!("{digit}{}", "123".repeat(21))).expect("a key")
+    }
+
+    #[test]
+    fn only_what_the_fast_loop_works_with_needs_a_renewal() {
+        let current = InEffect { file: file(FILE), keys: Some(keys("a")) };
+        let hooks = format!("{FILE}[hooks]\non-take = \"/bin/true\"\n");
+        let timing = format!("{FILE}[timing]\ndead-after = \"2s\"\n");
+        for (text, digit, wanted) in [
+            (FILE, "a", Change::None),
+            (FILE, "b", Change::Core),
+            (hooks.as_str(), "a", Change::Hooks),
+            (hooks.as_str(), "b", Change::Core),
+            (timing.as_str(), "a", Change::Core),
+        ] {
+            assert_eq!(change(&current, &file(text), &keys(digit)), wanted, "{text} {digit}");
+        }
     }
 }
