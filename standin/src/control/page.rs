@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::table;
 
+/// Heartbeats that are refused whenever a node starts: until it has proved that it is the one.
+const ORDINARY: [&str; 2] = ["unknown-incarnation", "past-incarnation"];
+
 /// The page; `None` when it is no status of a cluster.
 pub fn render(status: &Value) -> Option<String> {
     let cluster = status.get("cluster")?.as_str()?;
@@ -37,9 +40,12 @@ pub fn render(status: &Value) -> Option<String> {
         [("malformed", "frames not understood"), ("refused_heartbeats", "heartbeats refused")]
     {
         let counts = status.get(key).and_then(Value::as_object);
-        if let Some(counts) = counts.filter(|counts| !counts.is_empty()) {
-            let counts: Vec<String> =
-                counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        let counts = counts.into_iter().flatten();
+        let counts: Vec<String> = counts
+            .filter(|(reason, _)| !ORDINARY.contains(&reason.as_str()))
+            .map(|(reason, count)| format!("{reason} {count}"))
+            .collect();
+        if !counts.is_empty() {
             let _ = write!(page, "\n{what}: {}\n", counts.join(", "));
         }
     }
@@ -84,4 +90,44 @@ fn group(group: &Value) -> Value {
         reason = format!("{moving}; {reason}");
     }
     json!({ "vip": name, "on": text("holder").unwrap_or("nobody"), "reason": reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_names_who_holds_what_and_what_is_wrong() {
+        let status = json!({
+            "version": "0.1.0", "pid": 7, "node": "pinky", "cluster": "web", "cut_off": true,
+            "nodes": [
+                { "name": "pinky", "this": true, "state": "takes part", "paths": [] },
+                { "name": "brain", "state": "dead", "drained": true, "trouble": "another key",
+                  "paths": [{ "address": "10.0.0.2", "heard_ms_ago": 1500 },
+                            { "address": "10.1.0.2", "heard_ms_ago": null }] },
+            ],
+            "groups": [
+                { "group": "both", "addresses": ["10.0.0.9", "fd00::9"], "holder": "pinky",
+                  "moving": "offered to brain", "reason": "brain is home" },
+                { "group": "10.0.0.8", "addresses": ["10.0.0.8"], "holder": null, "reason": "x" },
+            ],
+            "malformed": {},
+            "refused_heartbeats": { "unknown-key": 3, "unknown-incarnation": 2 },
+        });
+        let page = render(&status).expect("a page");
+        for words in [
+            "pinky in cluster web, standin 0.1.0, process 7\nCUT OFF",
+            "pinky (this one)",
+            "dead, drained",
+            "10.0.0.2 1.5s ago, 10.1.0.2 silent",
+            "another key",
+            "both (2 addresses)",
+            "offered to brain; brain is home",
+            "nobody",
+            "heartbeats refused: unknown-key 3\n",
+        ] {
+            assert!(page.contains(words), "{words}: {page}");
+        }
+        assert!(render(&json!({ "vips": [] })).is_none());
+    }
 }

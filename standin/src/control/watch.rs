@@ -3,6 +3,7 @@
 //! Owns the screen while it runs and gives it back when it ends, also by Ctrl-C, whose default end
 //! is caught for that. Invariant: it only reads.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::thread;
@@ -17,12 +18,11 @@ use super::{ask, page, table};
 use crate::failure::Result;
 use crate::host::os;
 
-/// To the other screen of the terminal, without a cursor; and back.
-const ENTER: &str = "\x1b[?1049h\x1b[?25l";
-const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
-/// To the corner; to the end of a line and of the screen.
-const HOME: &str = "\x1b[H";
-const REST_OF_LINE: &str = "\x1b[K\n";
+/// To the other screen of the terminal, without a cursor and with long lines cut; and back.
+const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
+const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
+/// What is left of a line, and of the screen below it, is empty.
+const REST_OF_LINE: &str = "\x1b[K";
 const REST: &str = "\x1b[J";
 /// How often Ctrl-C is looked for.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -76,10 +76,9 @@ fn show(out: &mut io::Stdout, page: &str, is_screen: bool, is_first: bool) -> io
         return out.flush();
     }
     let mut frame = String::from(if is_first { ENTER } else { "" });
-    frame.push_str(HOME);
-    for line in page.lines() {
-        frame.push_str(line);
-        frame.push_str(REST_OF_LINE);
+    for (row, line) in (1..).zip(page.lines()) {
+        // A row below the last one means the last one: a page that is too long does not scroll.
+        let _ = write!(frame, "\x1b[{row};1H{line}{REST_OF_LINE}");
     }
     frame.push_str(REST);
     out.write_all(frame.as_bytes())?;
