@@ -184,7 +184,9 @@ impl Peer {
 
     /// A sign of life, with the round trip where it answers a probe.
     pub fn handle_heard(&mut self, now: Instant, round_trip: Option<Duration>) -> Option<Change> {
-        if let Some(sample) = round_trip {
+        // What comes out of a silence has waited somewhere, and says nothing about the path.
+        let in_silence = self.suspected || matches!(self.life, Life::Dead { .. });
+        if let Some(sample) = round_trip.filter(|_| !in_silence) {
             self.round_trip.add(sample);
         }
         let silent = now.since(self.silent_since);

@@ -512,3 +512,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_answer_that_ends_a_silence_says_nothing_about_the_path() {
+    let (dead_after, interval) = (Duration::from_secs(1), Duration::from_millis(250));
+    let timing = Timing { dead_after, interval, back_after: dead_after };
+    let start = Instant::from_nanos(1_000_000_000);
+    let mut peer = Peer::new(timing, start);
+    peer.handle_heard(start, Some(Duration::from_millis(1)));
+    let late = start + Duration::from_millis(900);
+    while peer.timeout().is_some_and(|at| at < late) {
+        let at = peer.timeout().expect("there is one");
+        peer.handle_timeout(at);
+    }
+    assert!(peer.is_suspected());
+    peer.handle_heard(late, Some(Duration::from_millis(890)));
+    assert_eq!(peer.round_trip(), Some(Duration::from_millis(1)));
+    peer.handle_heard(late + interval, Some(Duration::from_millis(1)));
+    assert_eq!(peer.round_trip(), Some(Duration::from_millis(1)));
+}
