@@ -16,6 +16,7 @@ mod speak;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Node;
@@ -138,9 +139,9 @@ impl Node {
                 .iter()
                 .all(|peer| matches!(self.peers[peer.index()].peer.life(), Life::Dead { .. }))
         };
-        let isolated = !references.is_empty()
-            && all_dead(references)
-            && cluster.members.iter().all(|member| !member.takes_part());
+        // A host that answers is reached, whatever its daemon does.
+        let members: Vec<PeerId> = cluster.members.iter().map(|member| member.peer).collect();
+        let isolated = !references.is_empty() && all_dead(references) && all_dead(&members);
         if isolated == cluster.isolated {
             return;
         }
