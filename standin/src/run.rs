@@ -9,11 +9,13 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use standin_core::place::NodeId;
 use standin_core::{Input, Node, step};
 use standin_sys::instance::InstanceLock;
+use standin_sys::realtime;
 
 use crate::assembly::assemble;
 use crate::control::Access;
@@ -56,6 +58,11 @@ pub struct RunArgs {
     pub log_level: Level,
 }
 
+/// Of the fast loop among real-time threads: below those of the kernel, which have 50.
+const PRIORITY: u8 = 20;
+/// Below this an ordinary thread may be late for its own deadline.
+const NEEDS_PRIORITY_BELOW: Duration = Duration::from_millis(100);
+
 /// A configuration in effect.
 struct Effective {
     file: ClusterFile,
@@ -85,6 +92,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let mut effective = Effective { file, prepared };
     let beats = Beats::open(&effective.prepared.heartbeats).map_err(|error| os(&error))?;
     let mut fast = begin(&effective.prepared, &Orders::default(), beats, Vec::new(), &mut shell)?;
+    warnings.extend(be_on_time(&effective.file));
     let logger = Logger::stdout(args.log, args.log_level);
     let thread = backstage.start(logger, &first, &warnings, matters, Some(origin.clone()))?;
     let outcome = loop {
@@ -103,6 +111,16 @@ pub fn run(args: &RunArgs) -> Result<()> {
     drop(shell);
     let _ = thread.join();
     outcome
+}
+
+/// Asks for what keeps the fast loop, which is this thread, from being late on a busy host; what
+/// is refused is told where it matters.
+fn be_on_time(file: &ClusterFile) -> Vec<String> {
+    let refused = [realtime::set_fifo_priority(PRIORITY), realtime::lock_memory()];
+    let told = refused.into_iter().filter_map(std::result::Result::err);
+    told.filter(|_| file.timing.dead_after < NEEDS_PRIORITY_BELOW)
+        .map(|error| format!("a busy host may be late for its own dead-after: cannot {error}"))
+        .collect()
 }
 
 /// The next run: with the new file, or, should that fail though it was judged to be good, with the
