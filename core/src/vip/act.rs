@@ -37,6 +37,11 @@ impl Vip {
         {
             send_probe(around, self.link, self.address);
         }
+        if let Some(ask) = &mut held.resuming
+            && ask.take_due(now, around.ask_window)
+        {
+            send_probe(around, self.link, self.address);
+        }
         if held.contested.as_ref().is_some_and(|contested| now >= contested.until) {
             held.contested = None;
             held.announcer.restart(now);

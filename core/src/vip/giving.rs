@@ -6,7 +6,8 @@
 use alloc::string::String;
 use core::time::Duration;
 
-use super::state::State;
+use super::act::send_probe;
+use super::state::{Ask, State};
 use super::{ACK_TIMEOUT, Surroundings, Vip, Wanted};
 use crate::decide::Reason;
 use crate::io::Action;
@@ -49,6 +50,9 @@ impl Vip {
     /// Has the kernel answer for it no more, or again, while it stays on the host. Nothing is
     /// announced from the first until the kernel has confirmed the last.
     pub fn quiet(&mut self, around: &mut Surroundings<'_>, quiet: bool) {
+        if let State::Held(held) = &mut self.state {
+            held.resuming = None;
+        }
         let next = match (self.quiet, quiet) {
             (Quiet::On { .. }, true) | (Quiet::Ending { .. } | Quiet::Off, false) => return,
             (Quiet::Off | Quiet::Ending { .. }, true) => Quiet::On { done: false, able: true },
@@ -58,6 +62,28 @@ impl Vip {
         self.quiet = next;
         self.mute();
         around.actions.push_back(Action::QuietAddress { vip: self.id, quiet });
+    }
+
+    /// The move went wrong: the kernel answers again unless the receiver has the address after all.
+    /// Its daemon may have died with the address in its kernel, so the link is asked first; what
+    /// still comes here is served meanwhile.
+    pub fn resume(&mut self, around: &mut Surroundings<'_>) {
+        if let State::Held(held) = &mut self.state {
+            held.resuming = Some(Ask::after_first(around.now, around.ask_window));
+            send_probe(around, self.link, self.address);
+        } else {
+            self.quiet(around, false);
+        }
+    }
+
+    /// Nobody has said that the receiver has it, and everything that had arrived was read.
+    pub(super) fn settle_resuming(&mut self, around: &mut Surroundings<'_>) {
+        let State::Held(held) = &mut self.state else { return };
+        if held.resuming.as_ref().is_some_and(|ask| ask.is_over() && around.now >= ask.next) {
+            held.resuming = None;
+            self.quiet(around, false);
+            self.announce_again(around);
+        }
     }
 
     /// What is held is announced only where the kernel answers for it.

@@ -122,6 +122,11 @@ impl Vip {
     /// Another host says that it has the address that is here.
     fn handle_claim(&mut self, around: &mut Surroundings<'_>, by: Mac) -> Meaning {
         let from_home = around.home_macs.contains(&by) && self.home != Home::Here;
+        if matches!(&self.state, State::Held(held) if held.resuming.is_some()) {
+            self.wanted = None;
+            self.remove(around, Reason::PlacedElsewhere);
+            return Meaning::None;
+        }
         if self.home == Home::Cluster && around.peer_macs.contains(&by) {
             return Meaning::PeerClaims;
         }

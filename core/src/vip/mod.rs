@@ -339,6 +339,7 @@ impl Vip {
     /// and an announcement that is due is true.
     pub fn settle(&mut self, around: &mut Surroundings<'_>) {
         let now = around.now;
+        self.settle_resuming(around);
         match &mut self.state {
             State::Asking(ask) if ask.is_over() && now >= ask.next && self.wanted.is_some() => {
                 self.add(around);

@@ -38,6 +38,8 @@ pub(super) struct Held {
     pub(super) missing: bool,
     /// Asked before announcing again, after the link was down.
     pub(super) ask: Option<Ask>,
+    /// A move that went wrong: asked whether the receiver has it before the kernel answers again.
+    pub(super) resuming: Option<Ask>,
     pub(super) refused: bool,
     /// It is given away, or the kernel does not answer for it yet: nothing is announced.
     pub(super) muted: bool,
@@ -85,6 +87,7 @@ impl Held {
             announcer: Announcer::new(now, slowly),
             missing: false,
             ask: None,
+            resuming: None,
             refused: false,
             muted: false,
             defended_at: None,
@@ -121,7 +124,8 @@ impl Held {
         let announce = self.may_announce().then(|| self.announcer.next());
         let ask = self.ask.as_ref().map(|ask| ask.next);
         let calm = self.contested.as_ref().map(|contested| contested.until);
-        let others = [announce, ask, calm].into_iter().flatten().min();
+        let resuming = self.resuming.as_ref().map(|ask| ask.next);
+        let others = [announce, ask, resuming, calm].into_iter().flatten().min();
         others.map_or(self.renew_at, |other| other.min(self.renew_at))
     }
 }

@@ -220,10 +220,7 @@ impl Node {
         for id in vips {
             self.with_vip(id, |vip, around| match command {
                 Command::Quiet => vip.quiet(around, true),
-                Command::Resume => {
-                    vip.quiet(around, false);
-                    vip.announce_again(around);
-                }
+                Command::Resume => vip.resume(around),
                 Command::Take => vip.take(around, Reason::PlacedHere),
                 Command::Remove => vip.unwant(around, Reason::PlacedElsewhere),
             });
