@@ -74,6 +74,18 @@ impl Drawing<'_> {
     fn add_gentle(&mut self, at: Duration) {
         let node = self.random.index(self.scenario.nodes());
         let cluster = self.scenario.kind == Kind::Cluster;
+        // A move is most tender in its first moments.
+        if self.random.percent(30) {
+            let soon = at + self.random.length(ms(0), ms(80));
+            let victim = self.random.index(self.scenario.nodes());
+            match self.random.below(3) {
+                0 => self.pair(soon, Operation::Kill(victim), Operation::Start(victim)),
+                1 => {
+                    self.pair(soon, Operation::Power(victim, false), Operation::Power(victim, true))
+                }
+                _ => self.pair(soon, Operation::Stop(victim), Operation::Start(victim)),
+            }
+        }
         match self.random.below(11) {
             0 => self.pair(at, Operation::Kill(node), Operation::Start(node)),
             1 => self.pair(at, Operation::Stop(node), Operation::Start(node)),

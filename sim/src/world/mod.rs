@@ -52,6 +52,8 @@ pub struct Host {
     process: Option<Process>,
     /// Which run of its daemon this is; what was meant for an earlier one is lost.
     run: u32,
+    /// Its kernel does what it is told, and has been told again what it refused, from then on.
+    sound_from: Instant,
     /// The latest acknowledgement of its kernel: they come in the order of the requests.
     acknowledged_at: Instant,
     /// Questions of a router that wait for their answer.
@@ -147,6 +149,7 @@ impl World {
                 process: None,
                 run: 0,
                 acknowledged_at: Instant::default(),
+                sound_from: Instant::default(),
                 asking: BTreeMap::new(),
             }
         });
@@ -240,7 +243,7 @@ impl World {
             }
             Event::Router { host } => self.route(host),
             Event::Operation(operation) => self.operate(&operation),
-            Event::Examine => {}
+            Event::Examine => self.look_at_paths(),
         }
     }
 

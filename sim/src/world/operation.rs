@@ -5,14 +5,18 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use standin_core::place::NodeId;
 
-use super::World;
 use super::network::Wire;
 use super::process::Waiting;
+use super::{Event, World};
 use crate::kernel::Trouble;
 use crate::scenario::HostId;
+
+/// What a kernel refused, or did not acknowledge, it is told again within this time.
+const TOLD_AGAIN: Duration = Duration::from_millis(1100);
 
 /// Something that is done to a world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,7 +163,14 @@ impl World {
             Operation::Mend(segment) => self.segments[*segment].mend(),
             Operation::Wire(segment, wire) => self.segments[*segment].wire = *wire,
             Operation::Forget(segment) => self.segments[*segment].forget(),
-            Operation::Trouble(host, trouble) => self.hosts[*host].kernel.trouble = *trouble,
+            Operation::Trouble(host, trouble) => {
+                let troubled = self.hosts[*host].kernel.trouble != Trouble::default();
+                self.hosts[*host].kernel.trouble = *trouble;
+                if troubled && *trouble == Trouble::default() {
+                    self.hosts[*host].sound_from = self.now + TOLD_AGAIN;
+                    self.schedule(self.now + TOLD_AGAIN, Event::Examine);
+                }
+            }
             Operation::Strip(host, vip) => self.lose_address(*host, *vip),
             Operation::Service(host, works) => self.hosts[*host].service = *works,
             Operation::Drain(at, host, drained) => {

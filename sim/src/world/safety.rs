@@ -68,6 +68,7 @@ impl World {
             host.powered
                 && process.is_some_and(|process| !process.paused)
                 && host.kernel.trouble == Trouble::default()
+                && self.now >= host.sound_from
         };
         let path = |segment: usize| {
             let switch = &self.segments[segment];

@@ -1,0 +1,264 @@
+//! What a cluster promises, one story at a time, on a sound network unless the story says so.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use standin_core::config::Failback;
+use standin_sim::random::Random;
+use standin_sim::{HostId, Operation, Scenario, World};
+
+const PINKY: HostId = 0;
+const BRAIN: HostId = 1;
+const SNOWBALL: HostId = 2;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn vip(world: &World) -> IpAddr {
+    world.scenario.groups[0].addresses[0]
+}
+
+/// A world that has settled.
+fn settled(scenario: Scenario) -> World {
+    let mut world = World::new(scenario, Random::new(1), true);
+    world.run(ms(5000));
+    assert_held(&world, PINKY);
+    world
+}
+
+#[track_caller]
+fn assert_held(world: &World, by: HostId) {
+    assert_sound(world);
+    assert_eq!(world.holders(vip(world)), [by], "{}", story(world));
+    assert_eq!(world.reached(vip(world)), Some(by), "{}", story(world));
+}
+
+#[track_caller]
+fn assert_sound(world: &World) {
+    assert_eq!(world.broken, None, "{}", story(world));
+}
+
+fn story(world: &World) -> String {
+    world.story.as_ref().map(|lines| lines.join("\n")).unwrap_or_default()
+}
+
+/// Lets time pass, and says for how long at most nobody was reached.
+fn longest_gap(world: &mut World, length: Duration) -> Duration {
+    let end = world.now + length;
+    let (mut since, mut longest) = (None, Duration::ZERO);
+    while world.broken.is_none() && world.step(end) {
+        match (world.reached(vip(world)), since) {
+            (Some(_), Some(from)) => {
+                longest = longest.max(world.now.since(from));
+                since = None;
+            }
+            (None, None) => since = Some(world.now),
+            (Some(_), None) | (None, Some(_)) => {}
+        }
+    }
+    assert_sound(world);
+    since.map_or(longest, |from| longest.max(end.since(from)))
+}
+
+#[test]
+fn a_cluster_boots_and_the_home_has_the_group() {
+    for nodes in [2, 3, 5] {
+        let mut world = World::new(Scenario::plain(nodes), Random::new(1), true);
+        let gap = longest_gap(&mut world, ms(5000));
+        assert!(gap < ms(500), "{gap:?}\n{}", story(&world));
+        assert_held(&world, PINKY);
+    }
+}
+
+#[test]
+fn the_first_node_alone_serves_after_its_wait() {
+    let mut world = World::new(Scenario::plain(3), Random::new(1), true);
+    world.operate(&Operation::Power(BRAIN, false));
+    world.operate(&Operation::Power(SNOWBALL, false));
+    world.run(ms(5000));
+    assert_held(&world, PINKY);
+}
+
+#[test]
+fn power_off_costs_dead_after_and_failback_costs_nothing() {
+    let mut world = settled(Scenario::plain(3));
+    world.operate(&Operation::Power(PINKY, false));
+    let gap = longest_gap(&mut world, ms(5000));
+    assert!(gap > ms(700) && gap < ms(1100), "{gap:?}\n{}", story(&world));
+    assert_held(&world, BRAIN);
+    world.operate(&Operation::Power(PINKY, true));
+    assert_eq!(longest_gap(&mut world, ms(8000)), Duration::ZERO, "{}", story(&world));
+    assert_held(&world, PINKY);
+}
+
+#[test]
+fn failback_no_leaves_the_group_where_it_is() {
+    let mut scenario = Scenario::plain(2);
+    scenario.groups[0].rules.failback = Failback::No;
+    let mut world = settled(scenario);
+    world.operate(&Operation::Power(PINKY, false));
+    world.run(ms(3000));
+    world.operate(&Operation::Power(PINKY, true));
+    let changes = world.changes;
+    world.run(ms(10_000));
+    assert_held(&world, BRAIN);
+    assert_eq!(world.changes, changes, "{}", story(&world));
+}
+
+#[test]
+fn a_drain_and_its_end_lose_nothing() {
+    let mut world = settled(Scenario::plain(3));
+    world.operate(&Operation::Drain(SNOWBALL, PINKY, true));
+    assert_eq!(longest_gap(&mut world, ms(2000)), Duration::ZERO, "{}", story(&world));
+    assert_held(&world, BRAIN);
+    world.operate(&Operation::Drain(BRAIN, PINKY, false));
+    assert_eq!(longest_gap(&mut world, ms(2000)), Duration::ZERO, "{}", story(&world));
+    assert_held(&world, PINKY);
+}
+
+#[test]
+fn a_hundred_moves_by_the_operator_lose_nothing() {
+    let mut world = settled(Scenario::plain(3));
+    for turn in 1..=100 {
+        let to = turn % 3;
+        world.operate(&Operation::Place((turn + 1) % 3, 0, Some(to)));
+        assert_eq!(longest_gap(&mut world, ms(300)), Duration::ZERO, "{}", story(&world));
+        assert_held(&world, to);
+    }
+}
+
+#[test]
+fn a_stop_hands_over_first() {
+    let mut world = settled(Scenario::plain(2));
+    world.operate(&Operation::Stop(PINKY));
+    assert_eq!(longest_gap(&mut world, ms(3000)), Duration::ZERO, "{}", story(&world));
+    assert_held(&world, BRAIN);
+    assert!(!world.has_daemon(PINKY));
+}
+
+#[test]
+fn the_last_one_stops_as_well() {
+    let mut world = settled(Scenario::plain(2));
+    world.operate(&Operation::Stop(PINKY));
+    world.operate(&Operation::Stop(BRAIN));
+    world.run(ms(3000));
+    assert_sound(&world);
+    assert!(world.holders(vip(&world)).is_empty());
+    assert!(!world.has_daemon(PINKY) && !world.has_daemon(BRAIN));
+}
+
+#[test]
+fn a_restart_that_keeps_moves_nothing() {
+    let mut world = settled(Scenario::plain(3));
+    for pause in [100, 2500, 20_000] {
+        let changes = world.changes;
+        world.operate(&Operation::StopKeeping(PINKY));
+        assert_eq!(longest_gap(&mut world, ms(pause)), Duration::ZERO, "{}", story(&world));
+        world.operate(&Operation::Start(PINKY));
+        assert_eq!(longest_gap(&mut world, ms(5000)), Duration::ZERO, "{}", story(&world));
+        assert_eq!(world.changes, changes, "{}", story(&world));
+        assert_held(&world, PINKY);
+    }
+}
+
+#[test]
+fn a_killed_daemon_leaves_no_second_holder() {
+    let mut world = settled(Scenario::plain(2));
+    world.operate(&Operation::Kill(PINKY));
+    let gap = longest_gap(&mut world, ms(5000));
+    assert!(gap < ms(250), "{gap:?}\n{}", story(&world));
+    assert_held(&world, BRAIN);
+}
+
+#[test]
+fn a_hung_daemon_leaves_no_second_holder_and_asks_when_it_goes_on() {
+    let mut world = settled(Scenario::plain(2));
+    world.operate(&Operation::Pause(PINKY));
+    let gap = longest_gap(&mut world, ms(5000));
+    assert!(gap < ms(250), "{gap:?}\n{}", story(&world));
+    assert_held(&world, BRAIN);
+    world.operate(&Operation::Resume(PINKY));
+    assert_eq!(longest_gap(&mut world, ms(5000)), Duration::ZERO, "{}", story(&world));
+    assert_held(&world, PINKY);
+}
+
+#[test]
+fn a_healed_partition_ends_with_one_that_has_announced() {
+    for router_with in [PINKY, BRAIN] {
+        let mut scenario = Scenario::plain(2);
+        scenario.manner = standin_sim::scenario::Manner::Split;
+        scenario.routers[0].refresh = None;
+        let mut world = settled(scenario);
+        world.operate(&Operation::Partition(0, 1 << (1 - router_with)));
+        world.run(ms(5000));
+        assert_eq!(world.holders(vip(&world)), [PINKY, BRAIN], "{}", story(&world));
+        assert_eq!(world.reached(vip(&world)), Some(router_with), "{}", story(&world));
+        world.operate(&Operation::Mend(0));
+        world.run(ms(1500));
+        assert_held(&world, PINKY);
+    }
+}
+
+#[test]
+fn a_service_that_fails_moves_the_group() {
+    let mut scenario = Scenario::plain(3);
+    scenario.checked = true;
+    let mut world = World::new(scenario, Random::new(1), true);
+    world.run(ms(8000));
+    assert_held(&world, PINKY);
+    world.operate(&Operation::Service(PINKY, false));
+    assert_eq!(longest_gap(&mut world, ms(4000)), Duration::ZERO, "{}", story(&world));
+    assert_held(&world, BRAIN);
+}
+
+#[test]
+fn the_pair_of_the_article_stands_in_and_hands_back() {
+    for v6 in [false, true] {
+        let mut world = World::new(Scenario::pair(v6), Random::new(1), true);
+        world.run(ms(6000));
+        assert_held(&world, BRAIN);
+        world.operate(&Operation::Power(BRAIN, false));
+        world.run(ms(3000));
+        assert_held(&world, PINKY);
+        world.operate(&Operation::Power(BRAIN, true));
+        world.run(ms(6000));
+        assert_held(&world, BRAIN);
+    }
+}
+
+/// A move that is cut short at any of its moments: never two that answer, and one in the end.
+#[test]
+fn a_move_may_be_cut_short_at_any_moment() {
+    let cuts: [&[Operation]; 9] = [
+        &[Operation::Kill(PINKY), Operation::Start(PINKY)],
+        &[Operation::Kill(BRAIN), Operation::Start(BRAIN)],
+        &[Operation::StopKeeping(PINKY), Operation::Start(PINKY)],
+        &[Operation::StopKeeping(BRAIN), Operation::Start(BRAIN)],
+        &[Operation::Power(PINKY, false)],
+        &[Operation::Power(BRAIN, false)],
+        &[Operation::Place(SNOWBALL, 0, Some(SNOWBALL))],
+        &[Operation::Stop(BRAIN), Operation::Drain(SNOWBALL, PINKY, true)],
+        &[Operation::Place(SNOWBALL, 0, Some(PINKY)), Operation::Kill(BRAIN)],
+    ];
+    for cut in cuts {
+        for step in 0..70 {
+            let mut scenario = Scenario::plain(3);
+            scenario.routers[0].refresh = None;
+            let mut world = settled(scenario);
+            world.operate(&Operation::Place(PINKY, 0, Some(BRAIN)));
+            // The first milliseconds hold most of what happens.
+            world.run(if step < 40 { ms(step) / 10 } else { ms(step - 36) * 2 });
+            for operation in cut {
+                world.operate(operation);
+                world.run(ms(300));
+            }
+            world.run(ms(12_000));
+            assert_sound(&world);
+            let holders = world.holders(vip(&world));
+            assert_eq!(holders.len(), 1, "{cut:?} at step {step}\n{}", story(&world));
+            let reached = world.reached(vip(&world));
+            assert_eq!(reached, Some(holders[0]), "{cut:?} at step {step}\n{}", story(&world));
+        }
+    }
+}
