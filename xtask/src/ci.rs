@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::workspace::{self, Workspace};
-use crate::{docs, machine};
+use crate::{docs, machine, sim};
 
 /// Which steps to run.
 #[derive(Args)]
@@ -90,6 +90,12 @@ const STEPS: &[Step] = &[
         about: "unit and integration tests of every package, and the rules of the house",
         on_request: false,
         run: |workspace| passed(workspace.cargo(&["test", "--locked", "--workspace"])),
+    },
+    Step {
+        name: "sim",
+        about: "two thousand seeds in the simulator, each twice; `cargo xtask sim` runs ten thousand",
+        on_request: false,
+        run: |workspace| passed(sim::seeds(workspace, &["--seeds".to_owned(), "2000".to_owned()])),
     },
     Step {
         name: "lab",

@@ -1,4 +1,5 @@
-//! What a developer of standin runs: `cargo xtask ci`, `cargo xtask lab`, `cargo xtask bench`.
+//! What a developer of standin runs: `cargo xtask ci`, `cargo xtask lab`,
+//! `cargo xtask sim`, `cargo xtask bench`.
 //!
 //! This room owns the order of the checks and the way they are started. It never checks a promise
 //! itself: tests do that, in the package whose promise it is. Nothing here is shipped.
@@ -6,6 +7,7 @@
 mod ci;
 mod docs;
 mod machine;
+mod sim;
 mod workspace;
 
 use std::process::ExitCode;
@@ -31,6 +33,8 @@ enum Task {
     Lab(LabOptions),
     /// Measurements beside the article's script, ucarp and keepalived.
     Bench(BenchOptions),
+    /// Seeds in the simulator, or faults planted to see whether it finds them.
+    Sim(sim::Options),
     /// The checks of README.md and docs/ alone.
     Docs,
 }
@@ -74,6 +78,7 @@ fn run(cli: Cli) -> Result<()> {
             arguments.extend(options.arguments);
             workspace.lab(&arguments)
         }
+        Task::Sim(options) => sim::run(&workspace, &options),
         Task::Docs => docs::check(&workspace),
     }
 }

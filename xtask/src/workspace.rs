@@ -45,6 +45,11 @@ impl Workspace {
         &self.root
     }
 
+    /// Where cargo builds.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// The release binary, which the lab and the documentation's checks run.
     pub fn standin(&self) -> PathBuf {
         self.target.join("release").join("standin")
