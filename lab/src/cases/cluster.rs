@@ -42,10 +42,10 @@ pub const CASES: &[Case] = &[
 ];
 
 /// Short, so that nothing takes long.
-const DEAD_AFTER: Duration = Duration::from_millis(200);
+pub(super) const DEAD_AFTER: Duration = Duration::from_millis(200);
 
 /// Nodes that run one file.
-struct Cluster<'w, 'l> {
+pub(super) struct Cluster<'w, 'l> {
     world: &'w World<'l>,
     nodes: Vec<Rc<Host>>,
     daemons: RefCell<Vec<Option<Daemon>>>,
@@ -67,7 +67,7 @@ impl<'w, 'l> Cluster<'w, 'l> {
     }
 
     /// Starts all and waits until each has heard the others.
-    fn start(world: &'w World<'l>, count: usize, text: &str) -> Result<Self> {
+    pub(super) fn start(world: &'w World<'l>, count: usize, text: &str) -> Result<Self> {
         let cluster = Self::new(world, count, text)?;
         for node in 0..count {
             cluster.start_node(node)?;
@@ -124,35 +124,39 @@ impl<'w, 'l> Cluster<'w, 'l> {
     }
 
     /// Works with the daemon of a node.
-    fn daemon<T>(&self, node: usize, work: impl FnOnce(&Daemon) -> Result<T>) -> Result<T> {
+    pub(super) fn daemon<T>(
+        &self,
+        node: usize,
+        work: impl FnOnce(&Daemon) -> Result<T>,
+    ) -> Result<T> {
         let daemons = self.daemons.borrow();
         work(daemons[node].as_ref().context("a daemon that was started")?)
     }
 
-    fn wait(&self, node: usize, event: &str) -> Result<()> {
+    pub(super) fn wait(&self, node: usize, event: &str) -> Result<()> {
         self.daemon(node, |daemon| daemon.wait(event).map(drop))
     }
 
     /// Asks or orders something at the control socket of a node.
-    fn ask(&self, node: usize, command: &str) -> Result<Value> {
+    pub(super) fn ask(&self, node: usize, command: &str) -> Result<Value> {
         let line = format!("{command} --json --socket {}", self.socket(node));
         let said = run(self.world.lab, &self.nodes[node], &line)?;
         serde_json::from_str(&said).with_context(|| format!("{command} said {said:?}"))
     }
 
     /// The names of the nodes that have an address.
-    fn holders(&self, vip: IpAddr) -> Vec<&str> {
+    pub(super) fn holders(&self, vip: IpAddr) -> Vec<&str> {
         let holders = self.nodes.iter().filter(|node| node.has(vip));
         holders.map(|node| node.name()).collect()
     }
 
-    fn wait_held_by(&self, vip: IpAddr, name: &str) -> Result<()> {
+    pub(super) fn wait_held_by(&self, vip: IpAddr, name: &str) -> Result<()> {
         let what = format!("{vip} is on {name} and nowhere else");
         wait::until_true(&what, PATIENCE, || self.holders(vip) == [name])
     }
 
     /// Each address at home and known to the router there.
-    fn wait_at_home(&self) -> Result<()> {
+    pub(super) fn wait_at_home(&self) -> Result<()> {
         let homes = [("pinky", PINKY), ("brain", BRAIN)];
         for (name, number) in homes {
             self.wait_held_by(Family::V4.vip(number), name)?;
@@ -160,7 +164,7 @@ impl<'w, 'l> Cluster<'w, 'l> {
         Ok(())
     }
 
-    fn stop_all(self) -> Result<()> {
+    pub(super) fn stop_all(self) -> Result<()> {
         for daemon in self.daemons.into_inner().into_iter().flatten() {
             if daemon.process().ended().is_none() {
                 daemon.stop()?;
@@ -176,7 +180,7 @@ impl<'w, 'l> Cluster<'w, 'l> {
 }
 
 /// Runs `standin` on a host; what it prints.
-fn run(lab: &Lab, host: &Host, line: &str) -> Result<String> {
+pub(super) fn run(lab: &Lab, host: &Host, line: &str) -> Result<String> {
     let output = host.standin(lab, line)?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
@@ -186,7 +190,7 @@ fn run(lab: &Lab, host: &Host, line: &str) -> Result<String> {
 }
 
 /// A VIP for Pinky and one for Brain.
-fn two_vips(family: Family) -> String {
+pub(super) fn two_vips(family: Family) -> String {
     let vip = |number, home| {
         format!("[[vip]]\naddress = \"{}\"\nhome = \"{home}\"\n", family.vip(number))
     };

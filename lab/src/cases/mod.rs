@@ -14,6 +14,7 @@ mod hardship;
 mod refusals;
 mod service;
 mod takeover;
+mod upheaval;
 
 use std::net::IpAddr;
 
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Case> {
         guard::CASES,
         hardship::CASES,
         cluster::CASES,
+        upheaval::CASES,
         address::CASES,
         announce::CASES,
         refusals::CASES,

@@ -1,0 +1,126 @@
+//! `standin run` when a daemon hangs, a service fails, or the key is exchanged.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use standin_sys::signal::{SIGCONT, SIGSTOP};
+
+use super::cluster::{Cluster, DEAD_AFTER, run, two_vips};
+use super::{Case, alone, beside};
+use crate::server::Page;
+use crate::story::Lab;
+use crate::wait::{self, PATIENCE};
+use crate::world::{BRAIN, Family, World};
+
+pub const CASES: &[Case] = &[
+    beside("cluster_daemon_hangs", "the daemon hangs and wakes up: no second holder", daemon_hangs),
+    beside("cluster_service_fails", "the service fails: handed over and given back", service_fails),
+    alone("cluster_key_rotation", "a new key in three steps: nobody goes unheard", key_rotation),
+    beside("cluster_stripped", "a VIP that another program strips is put back", stripped),
+];
+
+fn daemon_hangs(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let cluster = Cluster::start(&world, 2, &two_vips(Family::V4))?;
+    let vip = Family::V4.vip(BRAIN);
+    cluster.wait_at_home()?;
+    let client = world.ask(vip, 500)?;
+    client.wait_answered_by("brain", 0, PATIENCE)?;
+    cluster.daemon(1, |daemon| daemon.signal(SIGSTOP))?;
+    wait::until("Pinky has it", PATIENCE, || match cluster.holders(vip).as_slice() {
+        ["pinky"] => Some(Ok(())),
+        [_, _] => Some(Err(anyhow::anyhow!("two nodes hold {vip}"))),
+        _ => None,
+    })??;
+    client.wait_answered_by("pinky", client.mark(), PATIENCE)?;
+    lab.say("it wakes up");
+    cluster.daemon(1, |daemon| daemon.signal(SIGCONT))?;
+    // Brain is home: it takes its address back, by a planned move.
+    cluster.wait_held_by(vip, "brain")?;
+    client.wait_answered_by("brain", client.mark(), PATIENCE)?;
+    let gap = client.finish().longest_gap();
+    lab.say(format!("the client waited {} ms", gap.as_millis()));
+    ensure!(gap <= Duration::from_millis(500), "the client waited {} ms", gap.as_millis());
+    cluster.stop_all()
+}
+
+fn service_fails(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let (to_pinky, to_brain) = (world.pinky.serve_page()?, world.brain.serve_page()?);
+    let vip = Family::V4.vip(BRAIN);
+    let text = format!(
+        "[[vip]]\naddress = \"{vip}\"\nhome = \"brain\"\ncheck = \"web\"\n\
+         [check.web]\nhttp = \"http://{{vip}}/\"\nexpect-text = \"</html>\"\n\
+         interval = \"100ms\"\nrise = 2\nfall = 3\n"
+    );
+    let cluster = Cluster::start(&world, 2, &text)?;
+    cluster.wait_held_by(vip, "brain")?;
+    let client = world.ask(vip, 500)?;
+    client.wait_answered_by("brain", 0, PATIENCE)?;
+    lab.say("Brain's page ends in the middle");
+    to_brain.show(Page::Broken);
+    cluster.wait_held_by(vip, "pinky")?;
+    let why = cluster.ask(0, &format!("explain {vip}"))?;
+    ensure!(why.to_string().contains("brain fails its check"), "{why}");
+    lab.say("and is whole again");
+    to_brain.show(Page::Whole);
+    cluster.wait_held_by(vip, "brain")?;
+    lab.say("nobody's page is whole: it stays where it is");
+    to_pinky.show(Page::Broken);
+    cluster.wait(0, "check-failing")?;
+    let mark = cluster.daemon(1, |daemon| Ok(daemon.mark()))?;
+    to_brain.show(Page::Broken);
+    cluster.daemon(1, |daemon| daemon.wait_after(mark, "check-failing", PATIENCE).map(drop))?;
+    wait::throughout("Brain keeps it", 3 * DEAD_AFTER, || cluster.holders(vip) == ["brain"])?;
+    let record = client.finish();
+    ensure!(record.lost() == 0, "{} of {} were lost", record.lost(), record.sent());
+    cluster.stop_all()
+}
+
+fn key_rotation(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let cluster = Cluster::start(&world, 2, &two_vips(Family::V4))?;
+    cluster.wait_at_home()?;
+    let client = world.ask(Family::V4.vip(BRAIN), 1000)?;
+    client.wait_answered_by("brain", 0, PATIENCE)?;
+    let mark = cluster.daemon(0, |daemon| Ok(daemon.mark()))?;
+    for step in ["learn", "switch", "forget"] {
+        lab.say(step);
+        // The hosts of the lab share a file system, and so the key file.
+        let key = format!("{}/key", Lab::directory().display());
+        run(lab, &world.pinky, &format!("keygen --rotate {key}"))?;
+        for node in [1, 0] {
+            let heard = cluster.daemon(node, |daemon| Ok(daemon.mark()))?;
+            cluster.ask(node, "reload")?;
+            cluster.daemon(node, |daemon| daemon.wait_after(heard, "ready", PATIENCE).map(drop))?;
+        }
+    }
+    wait::throughout("all is well", 3 * DEAD_AFTER, || {
+        cluster.holders(Family::V4.vip(BRAIN)) == ["brain"]
+    })?;
+    for name in ["daemon-gone", "heartbeats-refused"] {
+        let said = cluster.daemon(0, |daemon| {
+            let lines = daemon.log().lines();
+            let later = lines.iter().skip(mark).filter_map(|line| line.event.as_ref());
+            Ok(later.filter(|event| event.name == name).count())
+        })?;
+        ensure!(said == 0, "Pinky said {name} {said} times");
+    }
+    let record = client.finish();
+    ensure!(record.lost() == 0, "{} of {} were lost", record.lost(), record.sent());
+    ensure!(record.moves() == 0, "it moved {} times", record.moves());
+    cluster.stop_all()
+}
+
+fn stripped(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let cluster = Cluster::start(&world, 2, &two_vips(Family::V4))?;
+    let vip = Family::V4.vip(BRAIN);
+    cluster.wait_at_home()?;
+    world.brain.remove_address(vip)?;
+    cluster.wait(1, "stripped")?;
+    cluster.wait_held_by(vip, "brain")?;
+    world.ask(vip, 200)?.wait_answered_by("brain", 0, PATIENCE)?;
+    wait::throughout("it stays", 2 * DEAD_AFTER, || cluster.holders(vip) == ["brain"])?;
+    cluster.stop_all()
+}
