@@ -263,3 +263,30 @@ fn announce_and_send_arp_take_what_their_models_take() {
     assert_eq!(args.source_ip.to_string(), "10.0.0.9");
     assert_eq!(args.target_mac.to_string(), "ff:ff:ff:ff:ff:ff");
 }
+
+#[test]
+fn the_commands_of_a_cluster_take_their_words() {
+    for line in [
+        "run",
+        "run ./standin.toml --node brain --log json --log-level debug",
+        "status --socket /tmp/s --json",
+        "watch --interval 1s",
+        "explain 10.0.0.9 --json",
+        "plan --fail brain,snowball",
+        "plan --fail brain --fail snowball",
+        "move 10.0.0.9 brain",
+        "move web --back",
+        "drain brain",
+        "undrain brain",
+        "reload",
+        "stop --keep",
+    ] {
+        let refused = parse(words(&format!("standin {line}"))).err();
+        assert!(refused.is_none(), "{line}: {refused:?}");
+    }
+    for line in
+        ["move 10.0.0.9", "move 10.0.0.9 brain --back", "plan", "drain", "watch --interval 1"]
+    {
+        assert!(parse(words(&format!("standin {line}"))).is_err(), "{line}");
+    }
+}
