@@ -189,7 +189,7 @@ impl Node {
             Input::Link { link, state } => self.handle_link(link, state),
             Input::Check { check, target, result } => self.handle_check(check, target, result),
             Input::Quieted { vip, quiet, result } => {
-                self.with_vip(vip, |vip, around| vip.handle_quieted(around, quiet, result));
+                self.with_vip(vip, |vip, around| vip.handle_quieted(around, quiet, &result));
                 self.undecided = true;
             }
             Input::Heartbeat { from, bytes } => self.handle_heartbeat(from, bytes),

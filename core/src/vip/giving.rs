@@ -101,7 +101,7 @@ impl Vip {
         &mut self,
         around: &mut Surroundings<'_>,
         quiet: bool,
-        result: Result<(), String>,
+        result: &Result<(), String>,
     ) {
         match (&mut self.quiet, quiet) {
             (Quiet::On { done, able }, true) => {
