@@ -102,7 +102,8 @@ fn a_signal_in_the_middle_leaves_nothing_behind() {
             line.clear();
             assert_ne!(out.read_line(&mut line).expect("a line"), 0, "ended too early");
         }
-        assert!(left_behind().len() > 4, "the hosts run");
+        // Brain's processes may be gone already; Pinky's and the story's own are not.
+        assert!(left_behind().len() > 2, "the hosts run");
         let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
         let mut rest = String::new();
