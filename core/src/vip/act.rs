@@ -80,14 +80,15 @@ impl Vip {
             around.report(Report::AnswersStopped { vip: self.address, by });
         }
         self.become_state(around.now, State::Adding { sent_at: around.now, refused: false });
+        self.answers.forget();
         self.send_add(around);
     }
 
     pub(super) fn send_add(&mut self, around: &mut Surroundings<'_>) {
         if let State::Held(held) = &mut self.state {
             held.asked_at.get_or_insert(around.now);
-            held.count_request();
         }
+        self.answers.expect();
         around.actions.push_back(Action::AddAddress { vip: self.id, lifetime: ADDRESS_LIFETIME });
     }
 

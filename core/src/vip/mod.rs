@@ -39,7 +39,7 @@ use crate::wire::mac::Mac;
 
 use act::send_probe;
 use giving::Quiet;
-use state::{Answered, Ask, State};
+use state::{Answered, Answers, Ask, State};
 
 /// Probes in one question.
 pub const ASK_PROBES: u32 = 3;
@@ -132,6 +132,7 @@ pub struct Vip {
     anticipated: bool,
     answered: Option<Answered>,
     quiet: Quiet,
+    answers: Answers,
     last_reason: Reason,
     changed_at: Instant,
     stopping: bool,
@@ -165,6 +166,7 @@ impl Vip {
             anticipated: false,
             answered: None,
             quiet: Quiet::default(),
+            answers: Answers::default(),
             last_reason: Reason::NotYetKnown,
             changed_at: now,
             stopping: false,
@@ -390,7 +392,10 @@ impl Vip {
                     *sent_at = now;
                     match self.wanted {
                         Some(_) if late >= ADDRESS_LIFETIME => self.lapse(around, late),
-                        Some(_) => self.send_add(around),
+                        Some(_) => {
+                            self.answers.forget();
+                            self.send_add(around);
+                        }
                         None => self.remove(around, self.last_reason),
                     }
                 }
@@ -410,9 +415,8 @@ impl Vip {
     pub fn handle_added(&mut self, around: &mut Surroundings<'_>, result: Result<(), String>) {
         let now = around.now;
         let vip = self.address;
-        if let State::Held(held) = &mut self.state
-            && !held.take_answer()
-        {
+        let fresh = self.answers.take();
+        if !fresh && matches!(self.state, State::Held(_) | State::Adding { .. }) {
             // It says nothing about an address that was lost since it was asked for.
             return;
         }
@@ -501,6 +505,7 @@ impl Vip {
         {
             // Between the addition and its acknowledgement, which will come all the same.
             *sent_at = now;
+            self.answers.outdate();
             self.send_add(around);
             return;
         }
@@ -508,7 +513,7 @@ impl Vip {
             return;
         };
         held.missing = true;
-        held.stale = held.unanswered;
+        self.answers.outdate();
         if !around.link.up {
             return;
         }

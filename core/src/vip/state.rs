@@ -12,7 +12,40 @@ use crate::time::Instant;
 use crate::wire::mac::Mac;
 
 /// As many requests as there are within the lifetime of an address.
-const UNANSWERED_MOST: u32 = 4;
+const EXPECTED_MOST: u32 = 4;
+
+/// Which acknowledgements of additions are still to come. They come in the order of the requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Answers {
+    expected: u32,
+    /// So many of them are of requests before the address was lost.
+    stale: u32,
+}
+
+impl Answers {
+    /// One more request is on its way. Answers that never come are not waited for for ever.
+    pub(super) fn expect(&mut self) {
+        self.expected = (self.expected + 1).min(EXPECTED_MOST);
+    }
+
+    /// What was asked for so far is not waited for any more.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The address was lost: the answers to come say nothing about it.
+    pub(super) fn outdate(&mut self) {
+        self.stale = self.expected;
+    }
+
+    /// An answer has come; whether it is of a request since the address was lost.
+    pub(super) fn take(&mut self) -> bool {
+        let fresh = self.stale == 0;
+        self.expected = self.expected.saturating_sub(1);
+        self.stale = self.stale.saturating_sub(1);
+        fresh
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
@@ -29,10 +62,6 @@ pub(super) struct Held {
     /// The first request that was not acknowledged yet.
     pub(super) asked_at: Option<Instant>,
     pub(super) renew_at: Instant,
-    /// Requests whose acknowledgement is still to come, as far as that matters.
-    pub(super) unanswered: u32,
-    /// So many of the acknowledgements to come are of requests before the address was lost.
-    pub(super) stale: u32,
     pub(super) announcer: Announcer,
     /// The address has to be confirmed anew before anything is announced.
     pub(super) missing: bool,
@@ -82,8 +111,6 @@ impl Held {
             renewed_at: asked_at,
             asked_at: None,
             renew_at: now + RENEW_INTERVAL,
-            unanswered: 0,
-            stale: 0,
             announcer: Announcer::new(now, slowly),
             missing: false,
             ask: None,
@@ -96,20 +123,6 @@ impl Held {
             duplicate_reported: false,
             stripped: (now, 0),
         }
-    }
-
-    /// One more request is on its way. Acknowledgements that never come are not waited for for ever.
-    pub(super) fn count_request(&mut self) {
-        self.unanswered = (self.unanswered + 1).min(UNANSWERED_MOST);
-    }
-
-    /// An acknowledgement has come; whether it is of a request since the address was lost. They
-    /// come in the order of the requests.
-    pub(super) fn take_answer(&mut self) -> bool {
-        self.unanswered = self.unanswered.saturating_sub(1);
-        let stale = self.stale > 0;
-        self.stale = self.stale.saturating_sub(1);
-        !stale
     }
 
     pub(super) fn may_announce(&self) -> bool {
