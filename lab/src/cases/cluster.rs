@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -542,6 +542,12 @@ fn reload_refused(lab: &Lab) -> Result<()> {
     let said = cluster.ask(1, "reload").err().map(|error| error.to_string()).unwrap_or_default();
     ensure!(said.contains("brian"), "{said}");
     cluster.wait(1, "reload-refused")?;
+    lab.say("a port that another program has");
+    let taken = world.brain.namespace().run(|| UdpSocket::bind(("0.0.0.0", 5000)))??;
+    cluster.write(1, "key", &format!("port = 5000\n{}", two_vips(Family::V4)))?;
+    let said = cluster.ask(1, "reload").err().map(|error| error.to_string()).unwrap_or_default();
+    ensure!(said.contains("UDP port 5000"), "{said}");
+    drop(taken);
     wait::throughout("nothing moves", 2 * DEAD_AFTER, || {
         cluster.holders(Family::V4.vip(BRAIN)) == ["brain"]
     })?;

@@ -19,7 +19,7 @@ use super::{Ground, Kernel, Prepared, RealKernel, Resolved, locks_for, os, requi
 use crate::checks::{Prober, probers};
 use crate::failure::{Failure, Result};
 use crate::fast::{Heartbeats, path};
-use crate::file::{ClusterFile, Placement, Vantage, find_self};
+use crate::file::{ClusterFile, OnDoubt, Placement, Vantage, find_self};
 use crate::keygen;
 
 /// A node of a cluster, judged and ready.
@@ -107,6 +107,13 @@ fn plan(file: &ClusterFile, me: NodeId, kernel: &mut dyn Kernel) -> Result<(Plan
             plan.add_vip(&mut ground, &wish)?;
         }
         groups.extend(groups_of(group, pool, &vips));
+        if group.on_doubt == OnDoubt::Hold && !file.isolated_when_unreachable.is_empty() {
+            plan.warn(format!(
+                "{}: this version does not follow on-doubt = \"hold\": a node that is cut off gives \
+                 it up",
+                group.name
+            ));
+        }
     }
     let mut members = Vec::new();
     for (node, settings) in (0..).map(NodeId).zip(&file.nodes) {

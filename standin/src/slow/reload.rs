@@ -4,6 +4,7 @@
 //! one that this host cannot follow, is refused whole and the one before stays. Changes nothing
 //! but hooks; everything else is the fast loop's, which is told once the file is good.
 
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
 
 use tokio::task::JoinHandle;
@@ -84,7 +85,7 @@ pub(super) async fn judged(reloader: &mut Option<Reloader>) -> Judgement {
 
 /// Whether this host could follow the file, and what would change.
 fn judge(origin: &Origin, current: Option<&InEffect>) -> Judgement {
-    let (file, warnings) = file::load(&origin.path)?.into_valid(false)?;
+    let (file, mut warnings) = file::load(&origin.path)?.into_valid(false)?;
     if let Some(InEffect { file: current, .. }) = current
         && current.control != file.control
     {
@@ -92,7 +93,13 @@ fn judge(origin: &Origin, current: Option<&InEffect>) -> Judgement {
             .advice("standin stop --keep, and start it again"));
     }
     let held: Vec<_> = current.map(|known| known.file.addresses().collect()).unwrap_or_default();
-    prepare_cluster(&file, origin.node.as_deref(), &held)?;
+    let mut prepared = prepare_cluster(&file, origin.node.as_deref(), &held)?;
+    warnings.append(&mut prepared.host.warnings);
+    if current.is_some_and(|known| known.file.port != file.port) {
+        // Once the run with the old port has ended it would be too late.
+        UdpSocket::bind((Ipv4Addr::UNSPECIFIED, file.port))
+            .map_err(|error| Failure::os(format!("use UDP port {}", file.port), &error))?;
+    }
     let keys = Keys::read(&file.key_file)?;
     let change = current.map_or(Change::Core, |known| change(known, &file, &keys));
     Ok((file, change, warnings))
