@@ -173,10 +173,11 @@ impl Node {
         self.schedule_peer(id);
     }
 
-    /// A host that was out of reach may have told others that our own addresses are with it.
+    /// A host that was out of reach may have told others that our own addresses, or those of the
+    /// cluster that are here, are with it; or have been told so by a third that is gone by now.
     fn remind_of_own(&mut self) {
         for id in self.vip_ids() {
-            if self.vips[id.index()].home() == Home::Here {
+            if matches!(self.vips[id.index()].home(), Home::Here | Home::Cluster) {
                 self.with_vip(id, super::super::vip::Vip::announce_again);
             }
         }
