@@ -74,19 +74,7 @@ impl Drawing<'_> {
     fn add_gentle(&mut self, at: Duration) {
         let node = self.random.index(self.scenario.nodes());
         let cluster = self.scenario.kind == Kind::Cluster;
-        // A move is most tender in its first moments.
-        if self.random.percent(30) {
-            let soon = at + self.random.length(ms(0), ms(80));
-            let victim = self.random.index(self.scenario.nodes());
-            match self.random.below(3) {
-                0 => self.pair(soon, Operation::Kill(victim), Operation::Start(victim)),
-                1 => {
-                    self.pair(soon, Operation::Power(victim, false), Operation::Power(victim, true))
-                }
-                _ => self.pair(soon, Operation::Stop(victim), Operation::Start(victim)),
-            }
-        }
-        match self.random.below(11) {
+        match self.random.below(14) {
             0 => self.pair(at, Operation::Kill(node), Operation::Start(node)),
             1 => self.pair(at, Operation::Stop(node), Operation::Start(node)),
             2 if cluster => {
@@ -109,7 +97,8 @@ impl Drawing<'_> {
             8 if self.scenario.checked => {
                 self.pair(at, Operation::Service(node, false), Operation::Service(node, true));
             }
-            9 => {
+            9..12 if cluster => self.add_move_cut_short(at, node),
+            12 => {
                 let chance = self.random.draw();
                 self.push(at, Operation::Replay(node, chance));
                 self.push(at, Operation::Forge(node, chance));
@@ -120,6 +109,29 @@ impl Drawing<'_> {
                 let strip = Operation::Strip(node, vip);
                 let strips = self.random.percent(70);
                 self.push(at, if strips { strip } else { Operation::StepClock(node) });
+            }
+        }
+    }
+
+    /// A move, and what may happen to its two ends in its first moments.
+    fn add_move_cut_short(&mut self, at: Duration, by: usize) {
+        let group = self.random.index(self.scenario.groups.len());
+        let to = self.random.index(self.scenario.nodes());
+        self.push(at, Operation::Place(by, group, Some(to)));
+        let most = self.random.pick(&[ms(3), ms(60)]);
+        let soon = at + self.random.length(ms(0), most);
+        let victim =
+            if self.random.percent(60) { to } else { self.random.index(self.scenario.nodes()) };
+        let start = Operation::Start(victim);
+        match self.random.below(5) {
+            0 | 1 => self.pair(soon, Operation::Kill(victim), start),
+            2 => {
+                self.pair(soon, Operation::Power(victim, false), Operation::Power(victim, true));
+            }
+            3 => self.pair(soon, Operation::StopKeeping(victim), start),
+            _ => {
+                let on = self.random.index(self.scenario.nodes());
+                self.push(soon, Operation::Place(by, group, Some(on)));
             }
         }
     }

@@ -158,6 +158,10 @@ impl Scenario {
         }
         scenario.heartbeats_v6 = random.percent(40);
         scenario.paths = 1 + random.index(2);
+        if scenario.manner == Manner::Split && scenario.paths == 1 && random.percent(60) {
+            // Such a router believes what it was told last for ever.
+            scenario.routers.iter_mut().for_each(|router| router.refresh = None);
+        }
         scenario.checked = random.percent(40);
         scenario.references = scenario.manner != Manner::Gentle && random.percent(40);
         scenario.draw_groups(random);

@@ -200,6 +200,23 @@ fn a_healed_partition_ends_with_one_that_has_announced() {
     }
 }
 
+/// The other side of a partition took the group, told the router, and died before the heal: the one
+/// that had it all along has seen nothing of that.
+#[test]
+fn a_holder_whose_rival_died_in_the_partition_announces_again() {
+    let mut scenario = Scenario::plain(3);
+    scenario.manner = standin_sim::scenario::Manner::Split;
+    scenario.routers[0].refresh = None;
+    let mut world = settled(scenario);
+    world.operate(&Operation::Partition(0, 1 << PINKY));
+    world.run(ms(3000));
+    assert_eq!(world.reached(vip(&world)), Some(BRAIN), "{}", story(&world));
+    world.operate(&Operation::Power(BRAIN, false));
+    world.operate(&Operation::Mend(0));
+    world.run(ms(3000));
+    assert_held(&world, PINKY);
+}
+
 #[test]
 fn a_service_that_fails_moves_the_group() {
     let mut scenario = Scenario::plain(3);

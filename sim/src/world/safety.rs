@@ -8,6 +8,8 @@
 //! - In a gentle scenario (operators, stops, kills and power failures on a sound network) no two
 //!   nodes ever answer for an address, not even for a moment. So the giver of a planned move is
 //!   quiet before the receiver has the address.
+//! - Where the file names references, a node that is reached by nothing of them nor of any other
+//!   node holds nothing after a while.
 //! - Nothing is announced by a node whose kernel does not hold the address, or is quiet about it.
 //!
 //! The others are where they arise: nobody spins, nothing is left behind by a plain stop, a
@@ -32,13 +34,21 @@ pub(super) struct Safety {
     /// `a * nodes + b`: the two hear each other.
     hear: Vec<bool>,
     nodes: usize,
+    /// By node: since when nothing of any other node nor of its references has reached it.
+    alone: Vec<Option<Instant>>,
     /// Since when two that hear each other both answer for an address.
     both: BTreeMap<(usize, HostId, HostId), Instant>,
 }
 
 impl Safety {
     pub(super) fn new(nodes: usize) -> Self {
-        Self { dirty: true, hear: vec![false; nodes * nodes], nodes, both: BTreeMap::new() }
+        Self {
+            dirty: true,
+            hear: vec![false; nodes * nodes],
+            nodes,
+            alone: vec![None; nodes],
+            both: BTreeMap::new(),
+        }
     }
 }
 
@@ -57,6 +67,48 @@ impl World {
                 let place = a * self.safety.nodes + b;
                 self.safety.dirty |= hear != self.safety.hear[place];
                 self.safety.hear[place] = hear;
+            }
+        }
+        for node in 0..self.safety.nodes {
+            let alone = self.is_alone(node);
+            let since = self.safety.alone[node].filter(|_| alone);
+            if alone && since.is_none() {
+                self.schedule(self.now + self.alone_most(), Event::Examine);
+            }
+            self.safety.alone[node] = since.or(alone.then_some(self.now));
+        }
+    }
+
+    /// A node that reaches neither others nor its references has noticed it after so long: links
+    /// are given 3 s to prove themselves, or three times `dead-after`.
+    fn alone_most(&self) -> Duration {
+        self.scenario.timing.dead_after * 4 + Duration::from_secs(4)
+    }
+
+    /// Its daemon runs, its kernel does what it is told, its links are up, and nothing that it
+    /// knows gets through to it.
+    fn is_alone(&self, id: HostId) -> bool {
+        let runs = self.runs(id)
+            && self.hosts[id].kernel.trouble == Trouble::default()
+            && self.now >= self.hosts[id].sound_from
+            && (0..self.segments.len()).all(|segment| self.is_linked(id, segment));
+        let heard = |other: HostId| {
+            let mut all = 0..self.segments.len();
+            all.any(|segment| {
+                self.is_linked(other, segment) && !self.segments[segment].is_cut(other, id)
+            })
+        };
+        runs && self.scenario.references && !self.scenario.watched(id).any(heard)
+    }
+
+    fn check_alone(&mut self) {
+        let most = self.alone_most();
+        for node in 0..self.safety.nodes {
+            let long = self.safety.alone[node].is_some_and(|at| self.now.since(at) >= most);
+            let held = self.vips.iter().find(|vip| self.hosts[node].kernel.has(**vip)).copied();
+            if let Some(vip) = held.filter(|_| long) {
+                let name = self.scenario.name(node);
+                self.break_promise(format!("{name} reaches nobody and still holds {vip}"));
             }
         }
     }
@@ -86,6 +138,9 @@ impl World {
             for number in 0..self.vips.len() {
                 self.look_at_answers(number);
             }
+        }
+        if self.scenario.references {
+            self.check_alone();
         }
         let most = self.both_most();
         let over = self.safety.both.iter().find(|(_, since)| self.now.since(**since) > most);
