@@ -63,14 +63,18 @@ const FAULTS: &[Fault] = &[
         name: "announce before the acknowledgement",
         changes: &[change(
             "vip/act.rs",
-            "State::Adding { sent_at: around.now, refused: false });\n        self.send_add(around);",
-            "State::Adding { sent_at: around.now, refused: false });\n        \
-             self.announce_now(around);\n        self.send_add(around);",
+            "        self.answers.forget();\n        self.send_add(around);",
+            "        self.answers.forget();\n        self.announce_now(around);\n        \
+             self.send_add(around);",
         )],
     },
     Fault {
         name: "ignore a lost acknowledgement",
-        changes: &[change("vip/mod.rs", "Some(_) => self.send_add(around),", "Some(_) => {}")],
+        changes: &[change(
+            "vip/mod.rs",
+            "                            self.answers.forget();\n                            self.send_add(around);\n",
+            "",
+        )],
     },
     Fault {
         name: "accept a replay",
@@ -90,14 +94,11 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "forget to announce again after a heal",
-        changes: &[
-            change(
-                "node/cluster/settle.rs",
-                "                if settled {\n                    vip.announce_again(around);\n                }\n",
-                "",
-            ),
-            change("node/cluster/mod.rs", "                    vip.announce_again(around);\n", ""),
-        ],
+        changes: &[change(
+            "vip/mod.rs",
+            "            held.announcer.restart(around.now);\n            self.announce(around);",
+            "            let _ = around.now;",
+        )],
     },
     Fault {
         name: "drop the newcomer's wait",
@@ -132,21 +133,12 @@ const FAULTS: &[Fault] = &[
         )],
     },
     Fault {
-        name: "resume without announcing",
-        changes: &[
-            change(
-                "vip/giving.rs",
-                "            self.quiet(around, false);\n            self.announce_again(around);\n",
-                "            self.quiet(around, false);\n",
-            ),
-            change(
-                "vip/giving.rs",
-                "                self.mute();\n                self.announce_again(around);\n",
-                "                if let State::Held(held) = &mut self.state {\n                    \
-                 held.muted = false;\n                    held.announcer.restart(around.now + \
-                 core::time::Duration::from_secs(60));\n                }\n",
-            ),
-        ],
+        name: "claim without announcing",
+        changes: &[change(
+            "vip/state.rs",
+            "            announcer: Announcer::new(now, slowly),",
+            "            announcer: Announcer::new(now + Duration::from_secs(60), slowly),",
+        )],
     },
     Fault {
         name: "claim without asking",
@@ -188,6 +180,14 @@ const FAULTS: &[Fault] = &[
             "        if let Err(why) = result {\n            if !core::mem::replace(refused, true) {",
             "        if let Err(why) = result.and(Err(String::new())).or(Ok::<(), String>(())) {\n            \
              if !core::mem::replace(refused, true) {",
+        )],
+    },
+    Fault {
+        name: "keep everything when cut off",
+        changes: &[change(
+            "node/cluster/mod.rs",
+            "let isolated = !references.is_empty()",
+            "let isolated = references.len() > 1",
         )],
     },
     Fault {
