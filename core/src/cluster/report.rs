@@ -20,6 +20,8 @@ pub enum ClusterReport {
     MemberJoined { node: Arc<str>, restarted: bool },
     /// A member's daemon is gone while its host answers.
     DaemonGone { node: Arc<str>, refused: bool },
+    /// A member's daemon was told to stop, as it said.
+    MemberLeft { node: Arc<str>, keeps: bool },
     /// A member is heard but was told other things by its file.
     Discord { node: Arc<str>, what: Discord },
     /// Heartbeats from a member's address are refused.
@@ -41,6 +43,7 @@ impl ClusterReport {
             Self::Ready { .. } => "ready",
             Self::MemberJoined { .. } => "member-joined",
             Self::DaemonGone { .. } => "daemon-gone",
+            Self::MemberLeft { .. } => "member-left",
             Self::Discord { .. } => "configuration-differs",
             Self::Refused { .. } => "heartbeats-refused",
             Self::Placed { .. } => "placed",
@@ -55,6 +58,7 @@ impl ClusterReport {
         match self {
             Self::Ready { .. }
             | Self::MemberJoined { .. }
+            | Self::MemberLeft { .. }
             | Self::Placed { .. }
             | Self::Reconnected => Level::Info,
             Self::DaemonGone { .. }
@@ -73,7 +77,9 @@ impl ClusterReport {
                 ("heard", Value::Number(*heard as u64)),
                 ("members", Value::Number(*of as u64))
             ],
-            Self::MemberJoined { node, .. } | Self::DaemonGone { node, .. } => {
+            Self::MemberJoined { node, .. }
+            | Self::DaemonGone { node, .. }
+            | Self::MemberLeft { node, .. } => {
                 alloc::vec![("node", text(node))]
             }
             Self::Discord { node, what } => {
@@ -105,6 +111,12 @@ impl fmt::Display for ClusterReport {
             Self::MemberJoined { node, restarted: false } => write!(f, "{node} takes part"),
             Self::MemberJoined { node, restarted: true } => {
                 write!(f, "{node} takes part again, after a restart")
+            }
+            Self::MemberLeft { node, keeps: false } => {
+                write!(f, "{node} has stopped, having given up what it held")
+            }
+            Self::MemberLeft { node, keeps: true } => {
+                write!(f, "{node} has stopped and left what it holds to its next run")
             }
             Self::DaemonGone { node, refused } => {
                 let how = if *refused { "refuses heartbeats" } else { "is silent" };

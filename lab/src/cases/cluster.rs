@@ -312,6 +312,7 @@ fn restart_keep(lab: &Lab) -> Result<()> {
     let client = world.ask(vip, 1000)?;
     client.wait_answered_by("brain", 0, PATIENCE)?;
     for by_signal in [false, true] {
+        let mark = cluster.daemon(0, |daemon| Ok(daemon.mark()))?;
         if by_signal {
             cluster.daemon(1, |daemon| daemon.signal(SIGUSR2))?;
         } else {
@@ -319,9 +320,8 @@ fn restart_keep(lab: &Lab) -> Result<()> {
         }
         cluster.daemon(1, |daemon| daemon.wait_end(PATIENCE).map(drop))?;
         ensure!(world.brain.has(vip), "{vip} was not left behind");
-        let mark = cluster.daemon(0, |daemon| Ok(daemon.mark()))?;
         // Longer than dead-after: the others notice, and wait.
-        cluster.daemon(0, |daemon| daemon.wait_after(mark, "daemon-gone", PATIENCE).map(drop))?;
+        cluster.daemon(0, |daemon| daemon.wait_after(mark, "member-left", PATIENCE).map(drop))?;
         wait::throughout("Brain's alone", 2 * DEAD_AFTER, || cluster.holders(vip) == ["brain"])?;
         cluster.start_node(1)?;
         cluster.wait(1, "ready")?;

@@ -26,7 +26,7 @@ use crate::cluster::report::ClusterReport;
 use crate::cluster::settings::Settings;
 use crate::config::{Config, PeerId, VipId};
 use crate::decide::Reason;
-use crate::heartbeat::KeyRing;
+use crate::heartbeat::{Flags, KeyRing};
 use crate::io::Action;
 use crate::peer::{Change, Life};
 use crate::place::{NodeId, Preference};
@@ -96,7 +96,10 @@ impl Node {
                 let Some(Change::Died { .. }) = fellow.daemon.judge(node.now) else { continue };
                 node.undecided = true;
                 node.schedule_daemon(cluster, member);
-                node.report_daemon_gone(cluster, member);
+                // A refusal has said so already.
+                if !cluster.members[member].refused {
+                    node.report_daemon_gone(cluster, member);
+                }
             }
             node.judge_readiness(cluster);
             node.judge_isolation(cluster);
@@ -108,7 +111,13 @@ impl Node {
         let fellow = &cluster.members[member];
         if self.peers[fellow.peer.index()].peer.life() == Life::Alive {
             let node = cluster.settings.names[fellow.node.index()].clone();
-            self.report_cluster(ClusterReport::DaemonGone { node, refused: fellow.refused });
+            let said = fellow.said.flags;
+            let keeps = said.contains(Flags::KEEPING);
+            self.report_cluster(if keeps || said.contains(Flags::LEAVING) {
+                ClusterReport::MemberLeft { node, keeps }
+            } else {
+                ClusterReport::DaemonGone { node, refused: fellow.refused }
+            });
         }
     }
 
