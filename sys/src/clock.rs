@@ -25,6 +25,9 @@ fn read_ns(clock: ClockId) -> u64 {
     whole_ns.saturating_add(time.tv_nsec.unsigned_abs())
 }
 
+/// Readings for one sample.
+const READINGS: usize = 4;
+
 /// Which wall-clock time belongs to which boot time, at the moment of its sampling. Valid until
 /// somebody sets the wall clock; sample it anew for each use that matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +37,16 @@ pub struct Correspondence {
 }
 
 impl Correspondence {
-    /// Reads both clocks, to within the microsecond that reading takes.
+    /// Reads both clocks, to within the microsecond that reading takes: of a few readings the one
+    /// that took the shortest, since the process may be interrupted amid any of them.
     pub fn sample() -> Self {
-        let before_ns = boottime_ns();
-        let realtime_ns = realtime_ns();
-        let after_ns = boottime_ns();
-        Self { boottime_ns: before_ns + (after_ns.saturating_sub(before_ns)) / 2, realtime_ns }
+        let readings = (0..READINGS).map(|_| {
+            let before_ns = boottime_ns();
+            let realtime_ns = realtime_ns();
+            (boottime_ns().saturating_sub(before_ns), before_ns, realtime_ns)
+        });
+        let (took_ns, before_ns, realtime_ns) = readings.min().unwrap_or_default();
+        Self { boottime_ns: before_ns + took_ns / 2, realtime_ns }
     }
 
     /// The boot time of a wall-clock time; 0 for a time before boot.
