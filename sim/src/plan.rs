@@ -142,7 +142,7 @@ impl Drawing<'_> {
         let segment = self.random.index(self.scenario.paths);
         let one = self.random.index(nodes);
         let other = (one + 1 + self.random.index(nodes - 1)) % nodes;
-        match self.random.below(4) {
+        match self.random.below(5) {
             0 => {
                 let cut = |cut| Operation::Cut(segment, one, other, cut);
                 self.pair(at, cut(true), cut(false));
@@ -150,6 +150,12 @@ impl Drawing<'_> {
             1 => {
                 self.pair(at, Operation::Cut(segment, one, other, true), Operation::Mend(segment));
                 self.push(at, Operation::Cut(segment, other, one, true));
+            }
+            2 => {
+                // All alone until the heal.
+                for segment in 0..self.scenario.paths {
+                    self.push(at, Operation::Partition(segment, 1 << one));
+                }
             }
             _ => {
                 let mask = 1 << one | self.random.below(1 << nodes);

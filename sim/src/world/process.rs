@@ -39,6 +39,9 @@ pub(super) struct Process {
     pub(super) leaving: bool,
     /// It was told to leave everything to the next run.
     pub(super) keeping: bool,
+    /// What its kernel had of an earlier run.
+    adopted: Vec<IpAddr>,
+    started: Instant,
     inbox: VecDeque<Waiting>,
     pub(super) wake_at: Option<Instant>,
     second: u64,
@@ -81,12 +84,15 @@ impl World {
         let kernel = &host.kernel;
         let now = host.clock.show(self.now);
         let node = scenario.start(id, &kernel.nics, &|vip| kernel.has(vip), secret, now);
+        let adopted = kernel.held.keys().copied().collect();
         host.run += 1;
         host.process = Some(Process {
             node,
             paused: false,
             leaving: false,
             keeping: false,
+            adopted,
+            started: self.now,
             inbox: VecDeque::new(),
             wake_at: None,
             second: 0,
@@ -301,6 +307,7 @@ impl World {
             let new = self.hosts[id].kernel.held.insert(address, Some(until)).is_none();
             self.schedule(until, Event::Expire { host: id, address });
             if new {
+                self.check_newcomer(id, address);
                 self.note_change(id, address, "got");
             }
             if self.random.percent(self.hosts[id].kernel.trouble.undo) {
@@ -311,6 +318,24 @@ impl World {
             }
         }
         self.acknowledge(id, Waiting::Added(vip, result));
+    }
+
+    /// A newcomer takes nothing before it has heard each of its fellows, or found it dead; and it
+    /// cannot have found it dead within `dead-after`, but for the rate of its clock.
+    fn check_newcomer(&mut self, id: HostId, vip: IpAddr) {
+        let Some(process) = &self.hosts[id].process else { return };
+        if self.now.since(process.started) >= self.scenario.timing.dead_after * 98 / 100 {
+            return;
+        }
+        let status = process.node.cluster_status().filter(|_| !process.adopted.contains(&vip));
+        let unheard = status.and_then(|status| {
+            let mut nodes = status.nodes.into_iter();
+            nodes.find(|node| node.life == standin_core::place::Life::Unknown)
+        });
+        if let Some(unheard) = unheard {
+            let (name, unheard) = (self.scenario.name(id), unheard.name);
+            self.break_promise(format!("{name} took {vip} and does not know about {unheard} yet"));
+        }
     }
 
     fn remove_address(&mut self, id: HostId, vip: VipId) {
