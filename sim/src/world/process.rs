@@ -327,7 +327,11 @@ impl World {
         if self.now.since(process.started) >= self.scenario.timing.dead_after * 98 / 100 {
             return;
         }
-        let status = process.node.cluster_status().filter(|_| !process.adopted.contains(&vip));
+        // What it has of the group from an earlier run it may complete.
+        let mut groups = self.scenario.groups.iter().map(|group| &group.addresses);
+        let group = groups.find(|group| group.contains(&vip)).into_iter().flatten();
+        let had_some = group.into_iter().any(|address| process.adopted.contains(address));
+        let status = process.node.cluster_status().filter(|_| !had_some);
         let unheard = status.and_then(|status| {
             let mut nodes = status.nodes.into_iter();
             nodes.find(|node| node.life == standin_core::place::Life::Unknown)
