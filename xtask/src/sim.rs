@@ -221,12 +221,11 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if options.mutants {
         return find_faults(workspace, &options.only);
     }
-    let arguments = match options.seed {
-        Some(seed) => vec!["--seed".to_owned(), seed.to_string()],
-        None => {
-            let (seeds, from) = (options.seeds.to_string(), options.from.to_string());
-            vec!["--seeds".to_owned(), seeds, "--from".to_owned(), from]
-        }
+    let arguments = if let Some(seed) = options.seed {
+        vec!["--seed".to_owned(), seed.to_string()]
+    } else {
+        let (seeds, from) = (options.seeds.to_string(), options.from.to_string());
+        vec!["--seeds".to_owned(), seeds, "--from".to_owned(), from]
     };
     let story = options.story.then(|| "--story".to_owned());
     let arguments: Vec<String> = arguments.into_iter().chain(story).collect();
@@ -255,12 +254,11 @@ fn find_faults(workspace: &Workspace, only: &[String]) -> Result<()> {
         let begun = Instant::now();
         let found = ground.run(Some(fault), SEEDS_PER_FAULT)?;
         let seconds = begun.elapsed().as_secs();
-        match found {
-            Some(how) => println!("    {:<46}  {how}  ({seconds} s)", fault.name),
-            None => {
-                println!("    {:<46}  NOT FOUND  ({seconds} s)", fault.name);
-                missed.push(fault.name);
-            }
+        if let Some(how) = found {
+            println!("    {:<46}  {how}  ({seconds} s)", fault.name)
+        } else {
+            println!("    {:<46}  NOT FOUND  ({seconds} s)", fault.name);
+            missed.push(fault.name);
         }
     }
     if missed.is_empty() { Ok(()) } else { bail!("not found: {}", missed.join(", ")) }
