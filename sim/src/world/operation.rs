@@ -187,6 +187,8 @@ impl World {
                 let nic = &self.hosts[*other].kernel.nics[0];
                 let v6 = self.scenario.heartbeats_v6;
                 let from = if v6 { nic.ipv6.into() } else { nic.ipv4.into() };
+                // Somebody reaches it, be it that one.
+                self.safety.forget_alone(*host);
                 self.give(*host, Waiting::Refused { from });
             }
             Operation::StepClock(_) => {}

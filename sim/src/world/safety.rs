@@ -52,6 +52,13 @@ impl Safety {
     }
 }
 
+impl Safety {
+    /// Something has reached a node: it is alone from now on at the earliest.
+    pub(super) fn forget_alone(&mut self, node: HostId) {
+        self.alone[node] = None;
+    }
+}
+
 impl World {
     /// For how long two nodes that hear each other may both answer: until each has heard the
     /// other, one interval of heartbeats at most, and has said so.
