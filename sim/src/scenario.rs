@@ -158,12 +158,15 @@ impl Scenario {
         }
         scenario.heartbeats_v6 = random.percent(40);
         scenario.paths = 1 + random.index(2);
+        let mut never = false;
         if scenario.manner == Manner::Split && scenario.paths == 1 && random.percent(60) {
             // Such a router believes what it was told last for ever.
+            // One that was out of reach itself is told again at once only where it is watched.
             scenario.routers.iter_mut().for_each(|router| router.refresh = None);
+            never = true;
         }
         scenario.checked = random.percent(40);
-        scenario.references = scenario.manner != Manner::Gentle && random.percent(40);
+        scenario.references = never || (scenario.manner != Manner::Gentle && random.percent(40));
         scenario.draw_groups(random);
         scenario
     }
