@@ -255,7 +255,7 @@ fn find_faults(workspace: &Workspace, only: &[String]) -> Result<()> {
         let found = ground.run(Some(fault), SEEDS_PER_FAULT)?;
         let seconds = begun.elapsed().as_secs();
         if let Some(how) = found {
-            println!("    {:<46}  {how}  ({seconds} s)", fault.name)
+            println!("    {:<46}  {how}  ({seconds} s)", fault.name);
         } else {
             println!("    {:<46}  NOT FOUND  ({seconds} s)", fault.name);
             missed.push(fault.name);
