@@ -93,9 +93,9 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "sim",
-        about: "two thousand seeds in the simulator, each twice; `cargo xtask sim` runs ten thousand",
+        about: "ten thousand seeds in the simulator, each twice",
         on_request: false,
-        run: |workspace| passed(sim::seeds(workspace, &["--seeds".to_owned(), "2000".to_owned()])),
+        run: |workspace| passed(sim::seeds(workspace, &["--seeds".to_owned(), "10000".to_owned()])),
     },
     Step {
         name: "lab",
