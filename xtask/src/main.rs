@@ -46,9 +46,18 @@ struct LabOptions {
     arguments: Vec<String>,
 }
 
+/// What the lab takes behind the name of a benchmark.
+const BENCH_HELP: &str = "\
+Options of failover:
+      --runs <N>       runs of each system, in turn [default: 5]
+      --json <FILE>    every run's numbers
+      --svg <FILE>     a chart
+      --only <SYSTEM>  this system alone; may be repeated";
+
 #[derive(Args)]
+#[command(after_help = BENCH_HELP)]
 struct BenchOptions {
-    /// Handed to the lab as they are, e.g. `failover`.
+    /// Handed to the lab as they are, e.g. `failover --runs 5`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
