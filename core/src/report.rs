@@ -295,8 +295,8 @@ impl Report {
 struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
-    fn text(&mut self, name: &'static str, value: &dyn ToString2) {
-        self.0.push((name, Value::Text(value.to_text())));
+    fn text(&mut self, name: &'static str, value: &dyn fmt::Display) {
+        self.0.push((name, Value::Text(value.to_string())));
     }
 
     fn number(&mut self, name: &'static str, value: u64) {
@@ -305,17 +305,6 @@ impl Fields {
 
     fn micros(&mut self, name: &'static str, value: Duration) {
         self.number(name, u64::try_from(value.as_micros()).unwrap_or(u64::MAX));
-    }
-}
-
-/// Object-safe `ToString`.
-trait ToString2 {
-    fn to_text(&self) -> String;
-}
-
-impl<T: ToString> ToString2 for T {
-    fn to_text(&self) -> String {
-        self.to_string()
     }
 }
 

@@ -341,7 +341,6 @@ impl Node {
         let mut around = Surroundings {
             now: self.now,
             link: &link.state,
-            own_macs: &self.own_macs,
             home_macs,
             peer_macs: &self.peer_macs,
             home,

@@ -60,8 +60,6 @@ pub struct Surroundings<'a> {
     pub now: Instant,
     /// The interface that carries it.
     pub link: &'a LinkState,
-    /// The link-layer addresses of all interfaces of this host.
-    pub own_macs: &'a [Mac],
     /// Those of its home, as far as they have been seen.
     pub home_macs: &'a [Mac],
     /// Those of every watched host.
