@@ -19,6 +19,7 @@ pub mod cluster;
 pub mod config;
 pub mod decide;
 pub mod heartbeat;
+pub mod histogram;
 pub mod io;
 pub mod neighbour;
 pub mod node;

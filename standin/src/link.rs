@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use standin_core::config::CheckId;
+use standin_core::histogram::Histogram;
 use standin_core::io::CheckTarget;
 use standin_core::node::{ClusterStatus, Explained, Foreseen};
 use standin_core::place::NodeId;
@@ -146,6 +147,8 @@ pub enum Answer {
         status: Box<Status>,
         /// Of the cluster, in one.
         cluster: Option<Box<ClusterStatus>>,
+        /// Of the fast loop itself.
+        pulse: Box<Pulse>,
     },
     /// To [`Command::Explain`].
     Explained(Option<Explained>),
@@ -153,6 +156,15 @@ pub enum Answer {
     Foreseen(Vec<Foreseen>),
     /// It was taken note of.
     Done,
+}
+
+/// Whether the fast loop is on time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// How often it woke up.
+    pub turns: u64,
+    /// How much later than it had asked to be.
+    pub lateness: Histogram,
 }
 
 /// What the operator ordered and a changed configuration does not undo.

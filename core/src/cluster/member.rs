@@ -11,6 +11,7 @@ use core::time::Duration;
 use super::settings::{MemberSettings, Settings};
 use crate::config::PeerId;
 use crate::heartbeat::{self, Flags, Incarnation, Opened, PathId, Session, VipState};
+use crate::histogram::Histogram;
 use crate::peer::{self, Peer};
 use crate::place::{self, NodeId, NodeView};
 use crate::time::Instant;
@@ -41,6 +42,16 @@ pub(crate) struct HeldStamp {
     pub(crate) received: Instant,
 }
 
+/// What one path has carried of a member.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PathTally {
+    /// The last was then.
+    pub(crate) heard_at: Option<Instant>,
+    pub(crate) received: u64,
+    /// From each to the next.
+    pub(crate) gaps: Histogram,
+}
+
 /// A fellow node.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
@@ -55,8 +66,10 @@ pub(crate) struct Member {
     pub(crate) said: Said,
     pub(crate) discord: Option<Discord>,
     pub(crate) stamp: Option<HeldStamp>,
-    /// When each path last carried something of it.
-    pub(crate) paths: Vec<Option<Instant>>,
+    /// What each path has carried of it.
+    pub(crate) paths: Vec<PathTally>,
+    /// The round trips of its heartbeats, by the path that was first.
+    pub(crate) trips: Histogram,
     /// Why its heartbeats are refused, as far as it was told.
     pub(crate) trouble: Option<heartbeat::Rejected>,
     /// Its time is nearly over, and what would come here is asked for.
@@ -86,6 +99,7 @@ impl Member {
             discord: None,
             stamp: None,
             paths: Vec::new(),
+            trips: Histogram::default(),
             trouble: None,
             anticipating: false,
             challenged_at: now,
@@ -155,9 +169,13 @@ impl Member {
     /// A path carried something of it.
     pub(crate) fn note_path(&mut self, path: PathId, now: Instant) {
         if self.paths.len() <= path.number() {
-            self.paths.resize(path.number() + 1, None);
+            self.paths.resize(path.number() + 1, PathTally::default());
         }
-        self.paths[path.number()] = Some(now);
+        let tally = &mut self.paths[path.number()];
+        if let Some(before) = tally.heard_at.replace(now) {
+            tally.gaps.record(now.since(before));
+        }
+        tally.received = tally.received.saturating_add(1);
     }
 
     /// Whether it may be answered out of turn now: recordings could ask for answers as well, so

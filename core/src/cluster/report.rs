@@ -27,7 +27,15 @@ pub enum ClusterReport {
     /// Heartbeats from a member's address are refused.
     Refused { node: Arc<str>, why: String },
     /// A decision about a group changed.
-    Placed { group: Arc<str>, holder: Option<Arc<str>>, sentence: String },
+    Placed {
+        group: Arc<str>,
+        holder: Option<Arc<str>>,
+        sentence: String,
+        /// The reason as a word for machines.
+        why: &'static str,
+        /// Who held it and is silent, where that is the reason.
+        silent: Option<Arc<str>>,
+    },
     /// A planned move went wrong and was undone.
     MoveFailed { group: Arc<str>, with: Arc<str> },
     /// Neither a member nor a reference address answers.
@@ -90,9 +98,9 @@ impl ClusterReport {
                 alloc::vec![("node", text(node)), ("differs", text(what))]
             }
             Self::Refused { node, why } => alloc::vec![("node", text(node)), ("why", text(why))],
-            Self::Placed { group, holder, .. } => {
+            Self::Placed { group, holder, why, .. } => {
                 let holder = holder.as_deref().unwrap_or("nobody");
-                alloc::vec![("group", text(group)), ("holder", text(holder))]
+                alloc::vec![("group", text(group)), ("holder", text(holder)), ("reason", text(why))]
             }
             Self::MoveFailed { group, with } => {
                 alloc::vec![("group", text(group)), ("with", text(with))]

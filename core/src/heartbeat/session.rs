@@ -146,6 +146,14 @@ struct Believed {
     heard: Heard,
 }
 
+impl Believed {
+    /// What a silent path has missed for certain: nothing that is below the window counts on it.
+    fn missing(&self, path: PathId) -> u64 {
+        let behind = self.window.highest.saturating_sub(self.paths[path.number()]);
+        behind.saturating_sub(Window::SIZE)
+    }
+}
+
 /// This node's memory of one peer.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -159,6 +167,8 @@ pub struct Session {
     challenge: Option<Nonce>,
     /// What we have to echo.
     response: Option<Nonce>,
+    /// By path, what never came on it though something later did, over all incarnations.
+    lost: [u64; PATHS_MAX],
 }
 
 impl Session {
@@ -172,6 +182,7 @@ impl Session {
             past: [None; PAST_MAX],
             challenge: Some(Nonce::from_random(nonce)),
             response: None,
+            lost: [0; PATHS_MAX],
         }
     }
 
@@ -232,6 +243,19 @@ impl Session {
         self.believed.as_ref().map(|believed| believed.incarnation)
     }
 
+    /// How many packets were made.
+    pub const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// How many packets did not come on this path though the peer sent them: what a later one on
+    /// it has passed over, and on a path that is silent what other paths have carried meanwhile,
+    /// without the window's last. Never falls.
+    pub fn lost(&self, path: PathId) -> u64 {
+        let missing = self.believed.as_ref().map_or(0, |believed| believed.missing(path));
+        self.lost[path.number()].saturating_add(missing)
+    }
+
     /// Whom the peer hears when it hears this node.
     pub fn heard(&self) -> Heard {
         self.believed.as_ref().map_or(Heard::Nobody, |believed| believed.heard)
@@ -246,6 +270,9 @@ impl Session {
         let on_path = &mut believed.paths[path.number()];
         let path_alive = place != Place::Below && header.counter.get() > *on_path;
         if path_alive {
+            let passed_over = header.counter.get() - *on_path - 1;
+            let lost = &mut self.lost[path.number()];
+            *lost = lost.saturating_add(passed_over);
             *on_path = header.counter.get();
         }
         let verdict = match place {
@@ -263,6 +290,9 @@ impl Session {
         if let Some(before) = self.incarnation() {
             self.past.rotate_right(1);
             self.past[0] = Some(before);
+        }
+        for path in (0..PATHS_MAX).filter_map(PathId::new) {
+            self.lost[path.number()] = self.lost(path);
         }
         // What was sent before the answer is no sign of a path: it may be a recording.
         let mut paths = [header.counter.get() - 1; PATHS_MAX];

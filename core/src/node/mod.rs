@@ -34,7 +34,9 @@ use crate::wire::mac::Mac;
 
 use probe::Watched;
 
-pub use cluster::inquire::{ClusterStatus, Explained, Foreseen, GroupStatus, NodeStatus};
+pub use cluster::inquire::{
+    ClusterStatus, Explained, Foreseen, GroupStatus, NodeStatus, PathTraffic, Traffic,
+};
 
 /// The longest question before a claim.
 const ASK_WINDOW_MOST: Duration = Duration::from_millis(120);

@@ -480,3 +480,53 @@ proptest! {
         prop_assert_eq!(pinky.session(brain.id).heard(), Heard::Us);
     }
 }
+
+#[test]
+fn what_a_path_did_not_carry_is_counted_and_the_count_never_falls() {
+    let (mut pinky, mut brain) = pair();
+    let id = pinky.id;
+    let lost = |brain: &mut Node, path| {
+        let path = PathId::new(path).expect("a path");
+        brain.session(id).lost(path)
+    };
+    let before = (lost(&mut brain, 0), lost(&mut brain, 1));
+    assert_eq!(before, (0, 0));
+    // Three on both paths, the third not on the second; then nothing on the second.
+    for round in 0..3 {
+        let packet = pinky.send(brain.id);
+        hear(&mut brain, &packet, 0);
+        if round < 2 {
+            hear(&mut brain, &packet, 1);
+        }
+    }
+    // The acquaintance was made on the first path alone.
+    assert_eq!((lost(&mut brain, 0), lost(&mut brain, 1)), (0, 1));
+    let _dropped = pinky.send(brain.id);
+    let packet = pinky.send(brain.id);
+    hear(&mut brain, &packet, 0);
+    assert_eq!(lost(&mut brain, 0), 1);
+    let mut seen = 0;
+    for _ in 0..100 {
+        let packet = pinky.send(brain.id);
+        hear(&mut brain, &packet, 0);
+        let now = lost(&mut brain, 1);
+        assert!(now >= seen, "{now} after {seen}");
+        seen = now;
+    }
+    // 103 more behind, of which the window's 64 might still come.
+    assert_eq!(seen, 40);
+    let packet = pinky.send(brain.id);
+    hear(&mut brain, &packet, 1);
+    assert_eq!(lost(&mut brain, 1), 104);
+    // A new run of the peer takes nothing back.
+    let mut again = Node::start("pinky", 2);
+    for _ in 0..2 {
+        let packet = again.send(brain.id);
+        hear(&mut brain, &packet, 0);
+        let packet = brain.send(again.id);
+        hear(&mut again, &packet, 0);
+    }
+    let packet = again.send(brain.id);
+    hear(&mut brain, &packet, 0);
+    assert_eq!((lost(&mut brain, 0), lost(&mut brain, 1)), (1, 104));
+}

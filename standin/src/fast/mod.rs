@@ -32,7 +32,7 @@ use tokio::sync::mpsc::Sender;
 use crate::failure::{Code, Failure, Result};
 use crate::file::ClusterFile;
 use crate::host::{Install, Prepared, RealKernel, os};
-use crate::link::{Orders, ToFast, ToSlow};
+use crate::link::{Orders, Pulse, ToFast, ToSlow};
 use beats::BEATS;
 pub use beats::{Beats, path};
 use ports::Port;
@@ -127,6 +127,9 @@ pub struct FastLoop<'s> {
     stopped: bool,
     lost_messages: u64,
     complained_at: Option<Instant>,
+    /// What the timer was last set to.
+    armed: Option<Instant>,
+    pulse: Pulse,
     renew: Option<(ClusterFile, Orders)>,
 }
 
@@ -207,6 +210,8 @@ impl<'s> FastLoop<'s> {
             stopped: false,
             lost_messages: 0,
             complained_at: None,
+            armed: None,
+            pulse: Pulse::default(),
             renew: None,
         };
         this.watch_descriptors().map_err(refused)?;
@@ -293,6 +298,8 @@ impl<'s> FastLoop<'s> {
         self.carry_out(exhausted);
         let next = self.node.poll_timeout().map(|(deadline, _)| deadline);
         let next = [next, self.stop_by].into_iter().flatten().min();
+        self.armed = next;
+        self.pulse.turns += 1;
         let armed = match next {
             Some(deadline) => self.timer.arm(deadline.as_nanos().max(1)),
             None => self.timer.disarm(),
@@ -305,6 +312,9 @@ impl<'s> FastLoop<'s> {
         match token {
             TIMER => {
                 self.timer.take_expiry().map_err(|error| os(&error))?;
+                if let Some(armed) = self.armed.take() {
+                    self.pulse.lateness.record(at.since(armed));
+                }
             }
             SIGNALS => self.read_signals(at)?,
             WAKEUP => {

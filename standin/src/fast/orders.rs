@@ -67,7 +67,8 @@ impl FastLoop<'_> {
             Command::Status => {
                 let status = Box::new(self.node.status(at));
                 let cluster = self.node.cluster_status().map(Box::new);
-                return Answer::Status { status, cluster };
+                let pulse = Box::new(self.pulse.clone());
+                return Answer::Status { status, cluster, pulse };
             }
             Command::Explain { group } => return Answer::Explained(self.node.explain(group)),
             Command::Foresee { failing } => return Answer::Foreseen(self.node.foresee(&failing)),

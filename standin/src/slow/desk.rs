@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use standin_sys::event::Wakeup;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Directory, status};
+use super::Directory;
+use super::status::{Seen, SeenCluster};
 use crate::control::{Handler, Reply, Request};
 use crate::failure::nearest;
 use crate::link::{Answer, Command, Order, ToFast};
@@ -109,18 +110,26 @@ impl Desk {
         }
     }
 
-    async fn status(&self) -> Reply {
-        let Answer::Status { status, cluster } = self.ask(Command::Status).await? else {
+    /// How everything is.
+    ///
+    /// # Errors
+    /// The fast loop does not answer: a sentence.
+    pub(super) async fn look(&self) -> Result<Seen, String> {
+        let Answer::Status { status, cluster, pulse } = self.ask(Command::Status).await? else {
             return Err(MIXED_UP.to_owned());
         };
         let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = match (&book.cluster, cluster) {
-            (Some((name, directory)), Some(cluster)) => {
-                status::of_cluster(name, directory, &status, &cluster)
-            }
-            _ => status::of_host(&status),
-        };
-        Ok(members(json!({ "status": told })))
+        let names = book.cluster.as_ref();
+        let cluster = names.zip(cluster).map(|((name, directory), cluster)| SeenCluster {
+            name: name.clone(),
+            node: directory.own_name().to_owned(),
+            status: *cluster,
+        });
+        Ok(Seen { status: *status, cluster, pulse: *pulse })
+    }
+
+    async fn status(&self) -> Reply {
+        Ok(members(json!({ "status": self.look().await?.to_json() })))
     }
 
     async fn explain(&self, directory: &Directory, request: &Request) -> Reply {

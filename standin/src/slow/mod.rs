@@ -39,6 +39,7 @@ pub use events::{started, started_in_cluster};
 use hooks::{HookRunner, Names};
 pub use reload::Origin;
 use reload::{InEffect, Reloader};
+pub use status::{Seen, SeenCluster};
 
 /// At the end of a run its last hooks get so long.
 const LAST_HOOKS: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! The core's status as JSON.
+//! What the fast loop knows at one moment, and the same as JSON.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,42 @@ use standin_core::place::Life;
 use standin_core::status::{Check, Peer, Status, Vip};
 use standin_core::vip::Place;
 
-use super::Directory;
+use crate::link::Pulse;
+
+/// Everything at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Of this host.
+    pub status: Status,
+    /// Of the cluster, in one.
+    pub cluster: Option<SeenCluster>,
+    /// Of the fast loop itself.
+    pub pulse: Pulse,
+}
+
+/// A cluster at one moment, with the names in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenCluster {
+    /// Its name.
+    pub name: String,
+    /// This node's name.
+    pub node: String,
+    /// What this node knows of it.
+    pub status: ClusterStatus,
+}
+
+impl Seen {
+    /// As `standin status --json` prints it.
+    pub fn to_json(&self) -> Value {
+        match &self.cluster {
+            Some(cluster) => of_cluster(cluster, &self.status),
+            None => of_host(&self.status),
+        }
+    }
+}
 
 /// Of `standin for`.
-pub(super) fn of_host(status: &Status) -> Value {
+fn of_host(status: &Status) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
@@ -25,12 +57,8 @@ pub(super) fn of_host(status: &Status) -> Value {
 }
 
 /// Of a node of a cluster.
-pub(super) fn of_cluster(
-    name: &str,
-    directory: &Directory,
-    status: &Status,
-    cluster: &ClusterStatus,
-) -> Value {
+fn of_cluster(seen: &SeenCluster, status: &Status) -> Value {
+    let cluster = &seen.status;
     let addresses = |vips: &[VipId]| -> Vec<std::net::IpAddr> {
         vips.iter().filter_map(|vip| status.vips.get(vip.index())).map(|vip| vip.address).collect()
     };
@@ -56,8 +84,8 @@ pub(super) fn of_cluster(
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
-        "node": directory.own_name(),
-        "cluster": name,
+        "node": seen.node,
+        "cluster": seen.name,
         "cut_off": cluster.isolated,
         "nodes": nodes.collect::<Vec<_>>(),
         "groups": groups,

@@ -88,6 +88,9 @@ impl Node {
             .echo
             .map(|echo| now.since(Instant::from_nanos(echo.stamp.get())).saturating_sub(echo.held));
         fellow.daemon.handle_heard(now, trip);
+        if let Some(trip) = trip {
+            fellow.trips.record(trip);
+        }
         fellow.listen(opened, &cluster.settings, now);
         let (peer, name) = (fellow.peer, cluster.settings.names[fellow.node.index()].clone());
         let changed = said.flags != fellow.said.flags || said.groups != fellow.said.groups;

@@ -12,8 +12,12 @@ use core::time::Duration;
 use super::Node;
 use crate::cluster::Cluster;
 use crate::cluster::handover::Stage;
-use crate::cluster::member::Discord;
+use crate::cluster::member::{Discord, Member};
 use crate::config::VipId;
+use crate::heartbeat::PathId;
+#[cfg(doc)]
+use crate::heartbeat::Session;
+use crate::histogram::Histogram;
 use crate::place::{self, Life, NodeId, NodeSet};
 
 /// A node of the cluster, as this one sees it.
@@ -42,6 +46,30 @@ pub struct NodeStatus {
     pub round_trip: Option<Duration>,
     /// For each of its addresses, since something of it came that way.
     pub paths: Vec<Option<Duration>>,
+    /// The heartbeats to and from it.
+    pub traffic: Traffic,
+}
+
+/// Heartbeats to and from one node, since this run of the configuration began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Made for it; each goes out on every path.
+    pub sent: u64,
+    /// The round trips that were measured.
+    pub round_trips: Histogram,
+    /// What came from each of its addresses.
+    pub paths: Vec<PathTraffic>,
+}
+
+/// Heartbeats from one address of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathTraffic {
+    /// That were news on this path.
+    pub received: u64,
+    /// That never came on it, though the node sent them; see [`Session::lost`].
+    pub lost: u64,
+    /// From one to the next.
+    pub gaps: Histogram,
 }
 
 /// A group, as this node sees it.
@@ -72,7 +100,7 @@ pub struct ClusterStatus {
     pub groups: Vec<GroupStatus>,
     /// This node is cut off.
     pub isolated: bool,
-    /// Datagrams that were refused, by reason.
+    /// Datagrams that were refused, by every reason there is.
     pub refused: Vec<(&'static str, u64)>,
 }
 
@@ -116,7 +144,7 @@ impl Node {
                 .collect(),
             groups: (0..cluster.groups.len()).map(|g| group_status(cluster, g)).collect(),
             isolated: cluster.isolated,
-            refused: cluster.gate.refused().filter(|(_, count)| *count > 0).collect(),
+            refused: cluster.gate.refused().collect(),
         })
     }
 
@@ -189,6 +217,7 @@ impl Node {
                 heard_ago: None,
                 round_trip: None,
                 paths: Vec::new(),
+                traffic: Traffic::default(),
             };
         };
         let view = cluster.view_of(member, &self.peers[member.peer.index()].peer);
@@ -210,10 +239,27 @@ impl Node {
             heard_ago: member.daemon.heard_at().map(|at| self.now.since(at)),
             round_trip: member.daemon.round_trip(),
             paths: (0..paths)
-                .map(|path| member.paths.get(path).copied().flatten())
+                .map(|path| member.paths.get(path).and_then(|tally| tally.heard_at))
                 .map(|heard| heard.map(|at| self.now.since(at)))
                 .collect(),
+            traffic: traffic(member, paths),
         }
+    }
+}
+
+fn traffic(member: &Member, paths: usize) -> Traffic {
+    let path = |path: PathId| {
+        let tally = member.paths.get(path.number());
+        PathTraffic {
+            received: tally.map_or(0, |tally| tally.received),
+            lost: member.session.lost(path),
+            gaps: tally.map(|tally| tally.gaps.clone()).unwrap_or_default(),
+        }
+    };
+    Traffic {
+        sent: member.session.sent(),
+        round_trips: member.trips.clone(),
+        paths: (0..paths).filter_map(PathId::new).map(path).collect(),
     }
 }
 

@@ -152,7 +152,17 @@ impl Node {
             let holder = decision.holder.map(|node| settings.names[node.index()].clone());
             let sentence = decision.reason.sentence(settings).to_string();
             let group = settings.groups[group].name.clone();
-            self.report_cluster(ClusterReport::Placed { group, holder, sentence });
+            let silent = match decision.reason {
+                place::Reason::HolderDead { holder, .. }
+                | place::Reason::WhenSilent { holder, .. } => Some(holder),
+                _ => None,
+            };
+            let silent = silent.map(|node| settings.names[node.index()].clone());
+            let why = match decision.reason {
+                place::Reason::Returned { rank: place::Rank::Placed, .. } => "ordered",
+                reason => reason.name(),
+            };
+            self.report_cluster(ClusterReport::Placed { group, holder, sentence, why, silent });
         }
     }
 
