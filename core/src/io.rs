@@ -4,6 +4,7 @@
 //! descriptor, a clock or anything else of an operating system.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -11,6 +12,7 @@ use core::time::Duration;
 use crate::config::{CheckId, LinkId, LinkState, PeerId, VipId};
 use crate::place::NodeId;
 use crate::report::Report;
+use crate::time::Instant;
 use crate::wire::frame::Frame;
 
 /// Something that happened.
@@ -80,6 +82,29 @@ pub enum Input<'a> {
         /// It answers no more; or it answers again.
         quiet: bool,
         /// Refused, with the operating system's word for why.
+        result: Result<(), String>,
+    },
+    /// The kernel's acknowledgement of [`Action::ExtendLease`].
+    LeaseExtended {
+        /// Which group, by its number.
+        group: usize,
+        /// Until when its addresses are answered for, as it was asked.
+        until: Instant,
+        /// Refused, or too late for this end; with the operating system's word for why.
+        result: Result<(), String>,
+    },
+    /// The kernel's acknowledgement of [`Action::EndLease`]. What was not under a lease is not.
+    LeaseEnded {
+        /// Which group, by its number.
+        group: usize,
+        /// Refused, with the operating system's word for why.
+        result: Result<(), String>,
+    },
+    /// A fencing command has run.
+    Fenced {
+        /// The node that it was to cut off.
+        node: NodeId,
+        /// It failed, and why, in words.
         result: Result<(), String>,
     },
     /// A datagram came to the port of the heartbeats.
@@ -169,6 +194,32 @@ pub enum Action {
         vip: VipId,
         /// Whether it is to be quiet.
         quiet: bool,
+    },
+    /// Let the kernel answer for the addresses of a group until then and not a moment longer,
+    /// whatever becomes of this process; and acknowledge. Those that follow each other with one
+    /// end may go to the kernel as one. Only with [`Authority::Quorum`] and a guard.
+    ///
+    /// [`Authority::Quorum`]: crate::cluster::settings::Authority::Quorum
+    ExtendLease {
+        /// Which group, by its number.
+        group: usize,
+        /// Its addresses.
+        vips: Arc<[VipId]>,
+        /// The end, on this host's clock.
+        until: Instant,
+    },
+    /// Let the kernel answer for the addresses of a group no more, from now on; and acknowledge.
+    EndLease {
+        /// Which group, by its number.
+        group: usize,
+        /// Its addresses.
+        vips: Arc<[VipId]>,
+    },
+    /// Run the fencing command against a node and hand in [`Input::Fenced`]: success means that
+    /// nothing of that node answers any more.
+    Fence {
+        /// The node.
+        node: NodeId,
     },
     /// Send a heartbeat to a member of the cluster, the same bytes on each of its addresses.
     SendHeartbeat {

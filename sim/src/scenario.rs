@@ -7,7 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use standin_core::cluster::settings::{GroupSettings, MemberSettings, Settings};
+use standin_core::cluster::settings::{
+    Authority, GroupSettings, MemberSettings, OnDoubt, Settings,
+};
 use standin_core::config::{
     Check, Failback, Home, Link, LinkId, LinkState, OnAnswer, OnCheckFailure, Peer, PeerAddress,
     PeerId, Timing, Vip, VipId,
@@ -337,6 +339,7 @@ impl Scenario {
                 vips: (first..next).map(VipId).collect(),
                 rules: group.rules.clone(),
                 key: address_key(group.addresses[0]),
+                on_doubt: OnDoubt::default(),
             }
         });
         let groups = groups.collect();
@@ -350,6 +353,8 @@ impl Scenario {
             digest: ConfigDigest { nodes, vips: 1 },
             me: NodeId(host as u16),
             names,
+            witnesses: NodeSet::default(),
+            authority: Authority::None,
             members: members.collect(),
             groups,
             references: references.into_iter().collect(),

@@ -5,10 +5,50 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::config::{PeerId, Timing, VipId};
 use crate::heartbeat::{self, ClusterId, ConfigDigest};
-use crate::place::{GroupRules, NodeId};
+use crate::place::{GroupRules, NodeId, NodeSet};
+
+/// What gives a node the right to hold a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Authority {
+    /// Nothing but what it sees: two may hold while they cannot hear each other.
+    #[default]
+    None,
+    /// A lease of a majority: never two.
+    Quorum(Quorum),
+}
+
+/// Who votes, and for how long a vote binds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quorum {
+    /// All who vote: nodes and witnesses.
+    pub voters: NodeSet,
+    /// Those who voted before the latest change of the file, while it is not settled: both
+    /// majorities are needed.
+    pub before: Option<NodeSet>,
+    /// For how long a voter binds itself.
+    pub length: Duration,
+    /// Whether the kernel itself ends what is not renewed, to the millisecond. Without, addresses
+    /// are only installed and renewed while the lease outlasts the lifetime that the kernel gives
+    /// them.
+    pub guarded: bool,
+    /// Whether there is a fencing command.
+    pub fence: bool,
+}
+
+/// What becomes of a group that is here when this node cannot know whether another has it: it is
+/// cut off, or there is no majority for its lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDoubt {
+    /// It goes: better none than two.
+    #[default]
+    Release,
+    /// It stays: better two than none.
+    Hold,
+}
 
 /// Another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +70,8 @@ pub struct GroupSettings {
     pub rules: GroupRules,
     /// What a pool's shares are made from: [`crate::place::address_key`] of the first address.
     pub key: u64,
+    /// What becomes of it in doubt.
+    pub on_doubt: OnDoubt,
 }
 
 /// The cluster of one node.
@@ -41,9 +83,13 @@ pub struct Settings {
     pub digest: ConfigDigest,
     /// This node.
     pub me: NodeId,
-    /// The names of all nodes, by number.
+    /// The names of all nodes by number, the witnesses behind them.
     pub names: Vec<Arc<str>>,
-    /// All nodes but this one.
+    /// Those that vote and hold nothing.
+    pub witnesses: NodeSet,
+    /// What gives a node the right to hold a group.
+    pub authority: Authority,
+    /// All nodes and witnesses but this one.
     pub members: Vec<MemberSettings>,
     /// The groups, by number.
     pub groups: Vec<GroupSettings>,

@@ -196,6 +196,7 @@ impl Node {
             }
             Input::Heartbeat { from, bytes } => self.handle_heartbeat(from, bytes),
             Input::HeartbeatRefused { from } => self.handle_refused(from),
+            Input::LeaseExtended { .. } | Input::LeaseEnded { .. } | Input::Fenced { .. } => {}
             Input::Drain { node, drained } => self.handle_drain(node, drained),
             Input::Place { group, node } => self.handle_place(group, node),
             Input::Stop => self.handle_stop(),

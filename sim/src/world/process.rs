@@ -238,6 +238,7 @@ impl World {
             Action::SendEcho { to, message, .. } => {
                 self.send_ip(id, to, &Packet::Request { from: id, to, message });
             }
+            Action::ExtendLease { .. } | Action::EndLease { .. } | Action::Fence { .. } => {}
             Action::SendHeartbeat { peer, bytes } => self.send_heartbeat(id, peer.index(), &bytes),
             Action::AddAddress { vip, lifetime } => self.add_address(id, vip, lifetime),
             Action::RemoveAddress { vip } => self.remove_address(id, vip),

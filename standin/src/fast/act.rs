@@ -75,6 +75,7 @@ impl FastLoop<'_> {
                 self.asked.insert(sequence, (vip, false));
             }
             Action::QuietAddress { vip, quiet } => self.quiet_address(vip, quiet),
+            Action::ExtendLease { .. } | Action::EndLease { .. } | Action::Fence { .. } => {}
             Action::SendHeartbeat { peer, bytes } => self.send_heartbeat(peer, &bytes),
             Action::RunCheck { check, target } => self.tell(at, ToSlow::RunCheck { check, target }),
             Action::Report(report) => self.tell(at, ToSlow::Report { at, report }),

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use standin_core::cluster::settings::{GroupSettings, MemberSettings, Settings};
+use standin_core::cluster::settings::{
+    Authority, GroupSettings, MemberSettings, OnDoubt as CoreOnDoubt, Settings,
+};
 use standin_core::config::{Config, Home, OnCheckFailure, PeerId, Timing, VipId};
 use standin_core::heartbeat::{ClusterId, ConfigDigest, KeyRing, fingerprint};
 use standin_core::place::{GroupRules, NodeId, NodeSet, PoolId, Preference, address_key};
@@ -142,6 +144,8 @@ fn plan(file: &ClusterFile, me: NodeId, kernel: &mut dyn Kernel) -> Result<(Plan
         },
         me,
         names: names.map(Arc::from).collect(),
+        witnesses: NodeSet::default(),
+        authority: Authority::None,
         members,
         groups,
         references,
@@ -152,6 +156,13 @@ fn plan(file: &ClusterFile, me: NodeId, kernel: &mut dyn Kernel) -> Result<(Plan
         },
     };
     Ok((plan, settings))
+}
+
+fn on_doubt(setting: OnDoubt) -> CoreOnDoubt {
+    match setting {
+        OnDoubt::Release => CoreOnDoubt::Release,
+        OnDoubt::Hold => CoreOnDoubt::Hold,
+    }
 }
 
 /// One group for addresses that move as one; one for each address of a pool.
@@ -172,6 +183,7 @@ fn groups_of(
                 vips: vips.iter().map(|(_, vip)| *vip).collect(),
                 rules: rules(Preference::Order(order)),
                 key: vips.first().map_or(0, |(ip, _)| key(ip)),
+                on_doubt: on_doubt(group.on_doubt),
             }]
         }
         Placement::Spread(_) => vips
@@ -181,6 +193,7 @@ fn groups_of(
                 vips: vec![*vip],
                 rules: rules(Preference::Spread(pool)),
                 key: key(ip),
+                on_doubt: on_doubt(group.on_doubt),
             })
             .collect(),
     }
