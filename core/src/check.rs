@@ -116,6 +116,21 @@ impl Check {
         self.next_run = Some(now + self.interval);
     }
 
+    /// Forgets what was known and runs no more until it is told to begin.
+    pub fn rest(&mut self) {
+        self.service = Service::Unknown;
+        self.passed = 0;
+        self.failed = 0;
+        self.running_since = None;
+        self.next_run = None;
+    }
+
+    /// Begins anew, with a first run at `first_run`.
+    pub fn begin(&mut self, first_run: Instant) {
+        self.rest();
+        self.next_run = Some(first_run);
+    }
+
     /// A run has ended.
     pub fn handle_result(
         &mut self,

@@ -156,6 +156,16 @@ pub struct Vip {
     pub adopted: bool,
 }
 
+/// Who runs a check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vantage {
+    /// The node on itself, or outside a cluster the stand-in on HOST.
+    #[default]
+    OnItself,
+    /// Of a cluster, every node that does not hold the VIP, on the VIP.
+    Peers,
+}
+
 /// A service check of one VIP, run by the shell when asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
@@ -171,6 +181,8 @@ pub struct Check {
     pub rise: u32,
     /// Failures in a row that make it fail.
     pub fall: u32,
+    /// Who runs it.
+    pub vantage: Vantage,
 }
 
 /// The times from which all others are derived.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use standin_core::Instant;
 use standin_core::check::{Change, Check, NEVER_PASSED, together};
-use standin_core::config::{Check as Settings, VipId};
+use standin_core::config::{Check as Settings, Vantage, VipId};
 use standin_core::decide::Service;
 use standin_core::io::CheckTarget;
 
@@ -20,6 +20,7 @@ fn at(seconds: u64) -> Instant {
 
 fn check(rise: u32, fall: u32) -> Check {
     let settings = Settings {
+        vantage: Vantage::OnItself,
         name: Arc::from("page"),
         vip: VipId(0),
         interval: INTERVAL,

@@ -12,7 +12,7 @@ use standin_core::cluster::settings::{
 };
 use standin_core::config::{
     Check, Failback, Home, Link, LinkId, LinkState, OnAnswer, OnCheckFailure, Peer, PeerAddress,
-    PeerId, Timing, Vip, VipId,
+    PeerId, Timing, Vantage, Vip, VipId,
 };
 use standin_core::heartbeat::{ClusterId, ConfigDigest, Key, KeyRing, fingerprint};
 use standin_core::place::{GroupRules, NodeId, NodeSet, PoolId, Preference, address_key};
@@ -86,6 +86,8 @@ pub struct Scenario {
     pub heartbeats_v6: bool,
     /// Every group has a check.
     pub checked: bool,
+    /// Who makes it.
+    pub vantage: Vantage,
     /// The first router is the `isolated-when-unreachable`.
     pub references: bool,
     /// On the first segment.
@@ -121,6 +123,7 @@ impl Scenario {
             paths: 1,
             heartbeats_v6: false,
             checked: false,
+            vantage: Vantage::OnItself,
             references: false,
             routers: vec![RouterPlan { accepts_untracked: false, refresh: Some(ms(20_000)) }],
             latency: ms(1) / 10,
@@ -321,6 +324,7 @@ impl Scenario {
             timeout: ms(200),
             rise: 2,
             fall: 2,
+            vantage: self.vantage,
         });
         let peers = self.watched(host).map(|other| self.peer(other)).collect();
         Config::new(links.collect(), peers, vips, checks.collect(), self.timing)

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use standin_core::config::Failback;
+use standin_core::config::{Failback, Vantage};
 use standin_sim::random::Random;
 use standin_sim::{HostId, Operation, Scenario, World};
 
@@ -278,4 +278,59 @@ fn a_move_may_be_cut_short_at_any_moment() {
             assert_eq!(reached, Some(holders[0]), "{cut:?} at step {step}\n{}", story(&world));
         }
     }
+}
+
+/// Three nodes, of which those that do not hold the group look at its holder every half second.
+fn watched_from_outside() -> Scenario {
+    let mut scenario = Scenario::plain(3);
+    (scenario.checked, scenario.vantage) = (true, Vantage::Peers);
+    scenario
+}
+
+#[test]
+fn a_holder_that_answers_nobody_outside_gives_the_group_away_once() {
+    let mut world = settled(watched_from_outside());
+    world.hosts[PINKY].unanswered = vec![BRAIN, SNOWBALL];
+    assert_eq!(longest_gap(&mut world, ms(5000)), Duration::ZERO, "{}", story(&world));
+    assert_held(&world, BRAIN);
+    let changes = world.changes;
+    world.run(ms(60_000));
+    assert_held(&world, BRAIN);
+    assert_eq!(world.changes, changes, "{}", story(&world));
+    // Pinky is home: after the pause it is tried there again, in vain, and then not for longer.
+    world.run(ms(300_000));
+    assert_held(&world, BRAIN);
+    assert_eq!(world.changes, changes + 4, "{}", story(&world));
+    world.run(ms(500_000));
+    assert_eq!(world.changes, changes + 4, "{}", story(&world));
+    world.hosts[PINKY].unanswered.clear();
+    world.run(ms(300_000));
+    assert_held(&world, PINKY);
+}
+
+#[test]
+fn one_watcher_of_two_does_not_move_the_group() {
+    let mut world = settled(watched_from_outside());
+    let changes = world.changes;
+    world.hosts[PINKY].unanswered = vec![BRAIN];
+    world.run(ms(30_000));
+    assert_held(&world, PINKY);
+    assert_eq!(world.changes, changes, "{}", story(&world));
+    // The other is gone: Brain is all that can judge.
+    world.operate(&Operation::Power(SNOWBALL, false));
+    world.run(ms(5000));
+    assert_held(&world, BRAIN);
+}
+
+#[test]
+fn what_fails_from_outside_everywhere_is_tried_once_everywhere_and_stays() {
+    let mut world = settled(watched_from_outside());
+    let all = vec![PINKY, BRAIN, SNOWBALL];
+    for host in [PINKY, BRAIN, SNOWBALL] {
+        world.hosts[host].unanswered = all.clone();
+    }
+    let changes = world.changes;
+    world.run(ms(120_000));
+    assert_held(&world, SNOWBALL);
+    assert_eq!(world.changes, changes + 4, "two moves\n{}", story(&world));
 }

@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use standin::checks::{Concerns, Probe};
 use standin::failure::Code;
-use standin::file::{
-    self, ClusterFile, NodeId, OnDoubt, Placement, Section, Source, Vantage, find_self,
-};
-use standin_core::config::{Failback, OnAnswer};
+use standin::file::{self, ClusterFile, NodeId, OnDoubt, Placement, Section, Source, find_self};
+use standin_core::config::{Failback, OnAnswer, Vantage};
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/examples")

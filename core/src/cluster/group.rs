@@ -7,6 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::handover::Handover;
+use super::outside::Doubt;
 use crate::place::{Decision, NodeId};
 use crate::time::Instant;
 
@@ -45,6 +46,10 @@ pub(crate) struct Group {
     pub(crate) disputed: bool,
     /// The giver's kernel was told to be quiet for it.
     pub(crate) quiet: bool,
+    /// What this node has to hold against itself.
+    pub(crate) doubt: Doubt,
+    /// The holder that this node looks at from outside.
+    pub(crate) watched: Option<NodeId>,
 }
 
 impl Group {
@@ -56,6 +61,8 @@ impl Group {
             eligible_since: vec![None; nodes],
             disputed: false,
             quiet: false,
+            doubt: Doubt::default(),
+            watched: None,
         }
     }
 

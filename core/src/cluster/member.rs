@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
+use super::outside::{self, Accusations};
 use super::settings::{MemberSettings, Settings};
 use crate::config::PeerId;
 use crate::heartbeat::{self, Flags, Incarnation, Opened, PathId, Session, VipState};
@@ -15,6 +16,9 @@ use crate::histogram::Histogram;
 use crate::peer::{self, Peer};
 use crate::place::{self, NodeId, NodeView};
 use crate::time::Instant;
+
+/// The kind of the section with the holders of which no answer comes: [`outside::encode`].
+pub(crate) const OUTSIDE: u8 = 5;
 
 /// Why a member that is heard does not count as one of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub(crate) struct Said {
     pub(crate) flags: Flags,
     /// By group.
     pub(crate) groups: Vec<VipState>,
+    /// Of which holders it gets no answer.
+    pub(crate) accuses: Accusations,
     /// Whom it does not hear, a bit for each node.
     pub(crate) unreachable: u64,
 }
@@ -154,7 +160,12 @@ impl Member {
         if self.discord.is_some() {
             // Its numbers mean nothing to us.
             self.said.groups.clear();
+            self.said.accuses.clear();
             return;
+        }
+        let mut sections = opened.payload().sections();
+        if let Some((_, body)) = sections.find(|(kind, _)| *kind == OUTSIDE) {
+            self.said.accuses = outside::parse(body, settings.groups.len());
         }
         if let Some(states) = opened.payload().vip_states {
             self.said.groups.resize(settings.groups.len(), VipState::default());

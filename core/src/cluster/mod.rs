@@ -8,10 +8,12 @@
 //! - [`handover`]: a planned move.
 //! - [`member`]: one fellow node.
 //! - [`group`]: one group of addresses, seen from here.
+//! - [`outside`]: what the others find at an address, and what its holder makes of it.
 
 pub mod group;
 pub mod handover;
 pub mod member;
+pub mod outside;
 pub mod report;
 pub mod settings;
 
@@ -29,6 +31,7 @@ use crate::timers::Timer;
 
 use group::{DrainOrder, Group};
 use member::Member;
+use outside::Accusations;
 use settings::Settings;
 
 /// Unguessable numbers from a secret seed: SHA-256 over the seed and a counter.
@@ -76,6 +79,8 @@ pub(crate) struct Cluster {
     pub(crate) keeping: bool,
     /// Neither a member nor a reference address answers.
     pub(crate) isolated: bool,
+    /// The holders of which this node gets no answer.
+    pub(crate) accuses: Accusations,
     /// Something that the others should hear at once.
     pub(crate) news: bool,
 }
@@ -101,6 +106,7 @@ impl Cluster {
             leaving: false,
             keeping: false,
             isolated: false,
+            accuses: Accusations::new(),
             news: true,
             settings,
         }

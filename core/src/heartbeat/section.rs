@@ -17,12 +17,12 @@
 //! and is ready for all others), so a state may be followed by a count:
 //!
 //! ```text
-//!      bit   7        6..5   4         3          2          1..0
-//!    +-------------+------+-------+---------+----------+--------------------------+
-//!    | more follow | 0    | asked | healthy | eligible | role: 0 idle, 1 taking,  |
-//!    +-------------+------+-------+---------+----------+  2 holding, 3 yielding   |
-//!    bit 7 clear: one group in this state                                         |
-//!    bit 7 set:   a second byte n follows: n + 2 groups in this state -------------+
+//!      bit   7      6    5         4       3         2          1..0
+//!    +-------------+---+---------+-------+---------+----------+--------------------------+
+//!    | more follow | 0 | doubted | asked | healthy | eligible | role: 0 idle, 1 taking,  |
+//!    +-------------+---+---------+-------+---------+----------+  2 holding, 3 yielding   |
+//!    bit 7 clear: one group in this state                                                |
+//!    bit 7 set:   a second byte n follows: n + 2 groups in this state --------------------+
 //! ```
 //!
 //! No pattern costs more than one byte per group, since two alike cost two bytes either way: so
@@ -51,6 +51,7 @@ pub const VIP_GROUPS_SURE: usize =
 const GROUPS_MAX: usize = 1 << 16;
 
 const MORE_FOLLOW: u8 = 1 << 7;
+const DOUBTED: u8 = 1 << 5;
 const ASKED: u8 = 1 << 4;
 const HEALTHY: u8 = 1 << 3;
 const ELIGIBLE: u8 = 1 << 2;
@@ -77,6 +78,7 @@ pub enum Role {
 
 /// What a node says about one VIP group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each a bit of the packet")]
 pub struct VipState {
     /// What it does about it.
     pub role: Role,
@@ -86,6 +88,8 @@ pub struct VipState {
     pub healthy: bool,
     /// Whether somebody asked this node to take the group: a planned move to it.
     pub asked: bool,
+    /// Whether the others get, or lately got, no answer of the group here.
+    pub doubted: bool,
 }
 
 impl VipState {
@@ -99,7 +103,8 @@ impl VipState {
         let eligible = if self.eligible { ELIGIBLE } else { 0 };
         let healthy = if self.healthy { HEALTHY } else { 0 };
         let asked = if self.asked { ASKED } else { 0 };
-        role | eligible | healthy | asked
+        let doubted = if self.doubted { DOUBTED } else { 0 };
+        role | eligible | healthy | asked | doubted
     }
 
     const fn parse(byte: u8) -> Self {
@@ -114,6 +119,7 @@ impl VipState {
             eligible: byte & ELIGIBLE != 0,
             healthy: byte & HEALTHY != 0,
             asked: byte & ASKED != 0,
+            doubted: byte & DOUBTED != 0,
         }
     }
 }

@@ -20,7 +20,7 @@ use core::time::Duration;
 
 use crate::check::{self, Check};
 use crate::cluster::Cluster;
-use crate::config::{CheckId, Config, Home, LinkId, LinkState, PeerId, VipId};
+use crate::config::{CheckId, Config, Home, LinkId, LinkState, PeerId, Vantage, VipId};
 use crate::decide::{self, Decision, HomeView, Reason, Rules};
 use crate::io::{Action, CheckTarget, Input};
 use crate::peer::Life;
@@ -144,7 +144,11 @@ impl Node {
         }
         for settings in &self.config.checks {
             let first_run = now + self.random.below(settings.interval / 4);
-            self.checks.push(Check::new(settings, first_run));
+            let mut check = Check::new(settings, first_run);
+            if settings.vantage == Vantage::Peers {
+                check.rest();
+            }
+            self.checks.push(check);
         }
         for id in self.link_ids() {
             self.refresh_known(id);
@@ -410,7 +414,8 @@ impl Node {
             Some(address) => CheckTarget::Home(address),
             None => CheckTarget::Vip,
         };
-        let aimed: Vec<CheckId> = self.checks_of(id).collect();
+        let own = |check: &CheckId| self.config.checks[check.index()].vantage == Vantage::OnItself;
+        let aimed: Vec<CheckId> = self.checks_of(id).filter(own).collect();
         for check in aimed {
             self.checks[check.index()].aim(self.now, target);
             self.schedule_check(check);

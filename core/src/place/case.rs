@@ -58,6 +58,9 @@ pub(super) struct Case {
     pub(super) can_take: NodeSet,
     /// Those who only lack the word of their check: the last resort of a group that nobody holds.
     pub(super) could_try: NodeSet,
+    /// Those who could take it but for the word of the others when they last had it: better than
+    /// nobody, and than a holder that has another fault.
+    pub(super) doubted: NodeSet,
     /// Those who are fit to keep it if they have it.
     pub(super) keep: NodeSet,
     /// Who has it.
@@ -69,6 +72,7 @@ impl Case {
         let (mut good, mut silent, mut bad, mut link_up) =
             (NodeSet::EMPTY, NodeSet::EMPTY, NodeSet::EMPTY, NodeSet::EMPTY);
         let (mut holding, mut yielding) = (NodeSet::EMPTY, NodeSet::EMPTY);
+        let mut doubted = NodeSet::EMPTY;
         for (id, standing) in (0u16..).zip(group.standings).take(MOST_NODES) {
             let node = NodeId(id);
             match standing.health {
@@ -84,18 +88,27 @@ impl Case {
             if standing.link_up {
                 link_up.insert(node);
             }
+            let excused = group.placed == Some(node) && standing.holding == Holding::No;
+            if standing.doubted && !excused {
+                doubted.insert(node);
+            }
         }
         let member = group.rules.members.and(link_up);
-        let can_take = member.and(fit.take).and(good);
+        let could_take = member.and(fit.take).and(good);
+        let can_take = could_take.without(doubted);
         let could_try = member.and(fit.take).and(silent);
-        let keep = member.and(fit.keep).without(bad);
+        let keep = member.and(fit.keep).without(bad).without(doubted);
         let held = find_holder(fit, group, can_take, keep, (holding, yielding));
-        Self { can_take, could_try, keep, held }
+        Self { can_take, could_try, doubted: could_take.and(doubted), keep, held }
     }
 
     /// Those among whom a group that nobody holds is claimed.
     pub(super) const fn claimers(&self) -> NodeSet {
-        if self.can_take.is_empty() { self.could_try } else { self.can_take }
+        match (self.can_take.is_empty(), self.could_try.is_empty()) {
+            (false, _) => self.can_take,
+            (true, false) => self.could_try,
+            (true, true) => self.doubted,
+        }
     }
 
     /// The one that has it; of several, the one that keeps it.

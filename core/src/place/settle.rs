@@ -209,7 +209,8 @@ impl Turn<'_> {
     /// service is not known to be up is no better.
     fn decide_unfit(&self, holder: NodeId) -> Decision {
         let bar = self.first_bar(holder).unwrap_or(Bar::NotMember);
-        if let Some((best, rank)) = self.best(self.case.can_take) {
+        let doubted = (bar != Bar::FailsOutside).then(|| self.best(self.case.doubted)).flatten();
+        if let Some((best, rank)) = self.best(self.case.can_take).or(doubted) {
             let reason = Reason::HolderUnfit { holder, bar, best, rank };
             return self.decision(Some(best), Course::Move, reason);
         }

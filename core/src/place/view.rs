@@ -79,6 +79,9 @@ pub struct Standing {
     /// For how long it has been a candidate without a break; `None` where that is not known,
     /// which counts as not at all.
     pub eligible_for: Option<Duration>,
+    /// The other nodes get no answer of it there; of a node that has it no more: they got none
+    /// when it had it last, and its pause is not over.
+    pub doubted: bool,
 }
 
 /// A pool: groups that share the nodes evenly among them.
@@ -169,6 +172,10 @@ pub enum Bar {
     LinkDown,
     /// Its check fails.
     CheckFails,
+    /// It has the group, and most others get no answer of it.
+    FailsOutside,
+    /// It had the group, and most others got no answer of it.
+    FailedOutside,
     /// Its check has not said anything yet.
     CheckSilent,
 }
@@ -187,6 +194,8 @@ impl Bar {
             Self::NotReady => "not-ready",
             Self::LinkDown => "link-down",
             Self::CheckFails => "check-fails",
+            Self::FailsOutside => "fails-outside",
+            Self::FailedOutside => "failed-outside",
             Self::CheckSilent => "check-silent",
         }
     }
@@ -229,6 +238,8 @@ impl fmt::Display for BarSentence<'_> {
             Bar::NotReady => write!(f, "{node} is new and still listens to its peers"),
             Bar::LinkDown => write!(f, "{node}'s link is down"),
             Bar::CheckFails => write!(f, "{node} fails its check"),
+            Bar::FailsOutside => write!(f, "{node} fails the check of the other nodes"),
+            Bar::FailedOutside => write!(f, "{node} lately failed the check of the other nodes"),
             Bar::CheckSilent => write!(f, "{node}'s check has not said anything yet"),
         }
     }
@@ -265,7 +276,16 @@ impl Standing {
             Health::Bad => Some(Bar::CheckFails),
             Health::Unknown => Some(Bar::CheckSilent),
         };
-        link.into_iter().chain(health)
+        let outside = self.doubted.then_some(match self.holding {
+            Holding::No => Bar::FailedOutside,
+            Holding::Yielding | Holding::Yes => Bar::FailsOutside,
+        });
+        // What fails comes before what has not said anything yet.
+        let (failing, silent) = match health {
+            Some(Bar::CheckSilent) => (None, health),
+            failing => (failing, None),
+        };
+        link.into_iter().chain(failing).chain(outside).chain(silent)
     }
 }
 
@@ -283,7 +303,9 @@ impl View<'_> {
         let outsider = (!group.rules.members.contains(node)).then_some(Bar::NotMember);
         let view = nodes.get(node.index()).copied().unwrap_or_default();
         let heard = view.life == Life::Participating;
-        let own = group.standing(node).bars().filter(|_| heard);
+        let placed = group.placed == Some(node);
+        let own = group.standing(node).bars();
+        let own = own.filter(|bar| heard && !(placed && *bar == Bar::FailedOutside));
         outsider.into_iter().chain(view.bars()).chain(own).collect()
     }
 }

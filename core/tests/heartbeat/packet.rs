@@ -51,7 +51,8 @@ fn literal_header() -> Header {
     }
 }
 
-const READY: VipState = VipState { role: Role::Idle, eligible: true, healthy: true, asked: false };
+const READY: VipState =
+    VipState { role: Role::Idle, eligible: true, healthy: true, asked: false, doubted: false };
 const HOLDING: VipState = VipState { role: Role::Holding, ..READY };
 
 #[test]

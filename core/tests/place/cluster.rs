@@ -254,12 +254,14 @@ fn any_standing() -> impl Strategy<Value = Standing> {
     let health =
         prop_oneof![5 => Just(Health::Good), 1 => Just(Health::Unknown), 1 => Just(Health::Bad)];
     let eligible_for = proptest::option::of((0u64..60).prop_map(secs));
-    (holding, health, proptest::bool::weighted(0.9), eligible_for).prop_map(
-        |(holding, health, link_up, eligible_for)| Standing {
+    let rarely = proptest::bool::weighted(0.1);
+    (holding, health, proptest::bool::weighted(0.9), eligible_for, rarely).prop_map(
+        |(holding, health, link_up, eligible_for, doubted)| Standing {
             holding,
             health,
             link_up,
             eligible_for,
+            doubted,
         },
     )
 }
@@ -323,6 +325,18 @@ fn any_cluster() -> impl Strategy<Value = Cluster> {
 
 /// The definition of a candidate, spelled out once more.
 fn is_candidate(cluster: &Cluster, group: &Group<'_>, node: NodeId, unchecked_too: bool) -> bool {
+    let standing = group.standings.get(node.index()).copied().unwrap_or_default();
+    let excused = group.placed == Some(node) && standing.holding == Holding::No;
+    is_doubted_candidate(cluster, group, node, unchecked_too) && (!standing.doubted || excused)
+}
+
+/// The same of one that the others may have had no answer of.
+fn is_doubted_candidate(
+    cluster: &Cluster,
+    group: &Group<'_>,
+    node: NodeId,
+    unchecked_too: bool,
+) -> bool {
     let NodeView { life, ready, draining, leaving, isolated } = cluster.nodes[node.index()];
     let standing = group.standings.get(node.index()).copied().unwrap_or_default();
     let healthy =
@@ -354,7 +368,11 @@ proptest! {
             let unheard = |node: NodeId| cluster.nodes[node.index()].life != Life::Participating;
             let robbed = present.is_none_or(unheard);
             if let Some(node) = holder.filter(|node| Some(*node) != present) {
-                prop_assert!(is_candidate(&cluster, group, node, robbed), "{decision:?}");
+                let fits = is_candidate(&cluster, group, node, robbed);
+                // Better than nobody, and than a holder that has another fault.
+                let last = is_doubted_candidate(&cluster, group, node, robbed)
+                    && !matches!(decision.reason, Reason::HolderUnfit { bar: Bar::FailsOutside, .. });
+                prop_assert!(fits || last, "{decision:?}");
             }
             let wanted = match (present, holder) {
                 (None, None) => course == Course::Keep,

@@ -2,5 +2,6 @@
 
 mod cluster;
 mod order;
+mod outside;
 mod spread;
 mod world;

@@ -25,7 +25,8 @@ pub fn well() -> NodeView {
 
 /// A standing of which all is well, for 12 s.
 pub fn fit(holding: Holding) -> Standing {
-    Standing { holding, health: Health::Good, link_up: true, eligible_for: Some(secs(12)) }
+    let eligible_for = Some(secs(12));
+    Standing { holding, health: Health::Good, link_up: true, eligible_for, doubted: false }
 }
 
 /// What is seen of one node and the group.
@@ -46,6 +47,8 @@ pub enum Seen {
     LinkDown,
     Fails,
     Unchecked,
+    /// The others get no answer of the group there, or lately got none.
+    Unanswered,
     /// A restarted daemon: new and unchecked.
     Restarted,
 }
@@ -55,7 +58,7 @@ use Seen::*;
 impl Seen {
     pub fn node(self) -> NodeView {
         match self {
-            Well | WellFor(_) | WellSinceEver | LinkDown | Fails | Unchecked => well(),
+            Well | WellFor(_) | WellSinceEver | LinkDown | Fails | Unchecked | Unanswered => well(),
             Dead => NodeView { life: Life::Dead, ..well() },
             NotHeard => NodeView::default(),
             DaemonGone => NodeView { life: Life::HostOnly, ..well() },
@@ -73,6 +76,7 @@ impl Seen {
             WellSinceEver => Standing { eligible_for: None, ..fit },
             LinkDown => Standing { link_up: false, ..fit },
             Fails => Standing { health: Health::Bad, ..fit },
+            Unanswered => Standing { doubted: true, ..fit },
             Unchecked | Restarted => Standing { health: Health::Unknown, ..fit },
             Well | Dead | NotHeard | DaemonGone | Isolated | Leaving | Drained | New => fit,
         }

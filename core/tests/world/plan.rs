@@ -7,7 +7,7 @@ use std::time::Duration;
 use standin_core::Config;
 use standin_core::config::{
     Check, Failback, Home, Link, LinkId, LinkState, OnAnswer, OnCheckFailure, Peer, PeerAddress,
-    PeerId, Timing, Vip, VipId,
+    PeerId, Timing, Vantage, Vip, VipId,
 };
 
 /// The interface of every host in the world.
@@ -76,6 +76,7 @@ impl Plan {
             timeout: Duration::from_millis(50),
             rise: 2,
             fall: 2,
+            vantage: Vantage::OnItself,
         });
         self
     }

@@ -48,6 +48,8 @@ pub struct Host {
     pub kernel: Kernel,
     /// Its service answers wherever the host has the address.
     pub service: bool,
+    /// Hosts whose checks of an address that is here get no answer.
+    pub unanswered: Vec<HostId>,
     clock: Clock,
     process: Option<Process>,
     /// Which run of its daemon this is; what was meant for an earlier one is lost.
@@ -142,6 +144,7 @@ impl World {
                 powered: true,
                 kernel,
                 service: true,
+                unanswered: Vec::new(),
                 clock: Clock::new(
                     random.below(1 << 40),
                     random.below(20_001).cast_signed() - 10_000,

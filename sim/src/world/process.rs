@@ -392,6 +392,9 @@ impl World {
             }
         };
         let result = match answers {
+            Some(host) if self.hosts[host].unanswered.contains(&by) => {
+                Err(String::from("timed out"))
+            }
             Some(host) if self.hosts[host].service => Ok(()),
             Some(_) => Err(String::from("connection refused")),
             None => Err(String::from("timed out")),

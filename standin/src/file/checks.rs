@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::Section;
-use super::model::{NamedCheck, Vantage};
+use standin_core::config::Vantage;
+
+use super::model::NamedCheck;
 use super::nodes::judge_name;
 use super::problem::{Problem, Problems, Span};
 use super::reader::{Placed, Table, in_order, word};

@@ -3,9 +3,11 @@
 
 use std::net::IpAddr;
 
+use standin_core::config::Vantage;
+
 use super::address::{AddressRange, MOST_VIPS};
 use super::checks::CheckDraft;
-use super::model::{NamedCheckId, Placement, Vantage};
+use super::model::{NamedCheckId, Placement};
 use super::nodes::NodeDraft;
 use super::problem::{Problem, Problems, Span};
 use super::vips::VipDraft;

@@ -35,7 +35,7 @@ pub use address::{AddressRange, MOST_VIPS};
 pub use keys::Section;
 pub use model::{
     Authority, ClusterFile, Control, HookCommand, Hooks, NamedCheck, NamedCheckId, Node, NodeId,
-    OnDoubt, Placement, Timing, Vantage, VipGroup,
+    OnDoubt, Placement, Timing, VipGroup,
 };
 pub use problem::{Problem, Problems, Severity, Source, Span};
 pub use settings::DEFAULT_PORT;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use standin_core::config::{Failback, OnAnswer};
+use standin_core::config::{Failback, OnAnswer, Vantage};
 
 use super::address::AddressRange;
 use crate::checks::Check;
@@ -146,15 +146,6 @@ pub struct NamedCheck {
     pub check: Check,
     /// Who makes it.
     pub from: Vantage,
-}
-
-/// Who makes a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Vantage {
-    /// Each node on itself.
-    OnItself,
-    /// The other nodes, from outside.
-    Peers,
 }
 
 /// The times from which all others are derived.

@@ -21,7 +21,7 @@ use super::{Ground, Kernel, Prepared, RealKernel, Resolved, locks_for, os, requi
 use crate::checks::{Prober, probers};
 use crate::failure::{Failure, Result};
 use crate::fast::{Heartbeats, path};
-use crate::file::{ClusterFile, OnDoubt, Placement, Vantage, find_self};
+use crate::file::{ClusterFile, OnDoubt, Placement, find_self};
 use crate::keygen;
 
 /// A node of a cluster, judged and ready.
@@ -62,7 +62,7 @@ pub fn prepare_cluster(
     let locks = locks_for(&vips, held)?;
     let (plan, settings) = plan(file, me, &mut kernel)?;
     let checks: Vec<_> = file.checks.iter().map(|named| named.check.clone()).collect();
-    let (prepared_checks, core_checks) = place_checks(file, &plan, probers(&checks)?)?;
+    let (prepared_checks, core_checks) = place_checks(file, &plan, probers(&checks)?);
     let heartbeats = Heartbeats { port: file.port, paths: paths(file, &plan, &settings) };
     let config = Config::new(plan.links, plan.peers, plan.vips, core_checks, settings.timing)
         .map_err(|error| Failure::config(error.to_string()))?;
@@ -199,12 +199,12 @@ fn groups_of(
     }
 }
 
-/// Every check of a group for each of its addresses, run by each node on itself.
+/// Every check of a group for each of its addresses.
 fn place_checks(
     file: &ClusterFile,
     plan: &Plan,
     probers: Vec<Prober>,
-) -> Result<(Vec<super::PreparedCheck>, Vec<standin_core::config::Check>)> {
+) -> (Vec<super::PreparedCheck>, Vec<standin_core::config::Check>) {
     let probers: Vec<Arc<Prober>> = probers.into_iter().map(Arc::new).collect();
     let positions: BTreeMap<IpAddr, usize> =
         plan.vips.iter().enumerate().map(|(position, vip)| (vip.address, position)).collect();
@@ -212,20 +212,13 @@ fn place_checks(
     for group in &file.vips {
         for id in &group.checks {
             let named = file.check(*id);
-            if named.from == Vantage::Peers {
-                return Err(Failure::config(format!(
-                    "check {} is from = \"peers\", which this version cannot do yet",
-                    named.name
-                ))
-                .advice("leave from out: each node then checks itself"));
-            }
             for (address, _) in group.addresses() {
                 let (prober, position) = (&probers[id.0 as usize], positions[&address]);
-                plan.place_check(&mut placed, prober, position, &group.name);
+                plan.place_check(&mut placed, prober, position, (&group.name, named.from));
             }
         }
     }
-    Ok(placed)
+    placed
 }
 
 fn paths(file: &ClusterFile, plan: &Plan, settings: &Settings) -> Vec<Vec<SocketAddr>> {

@@ -23,7 +23,7 @@ pub use kernel::{Kernel, RealKernel};
 use plan::{Plan, Wish};
 pub use resolve::{Resolved, resolve};
 pub use rights::require;
-use standin_core::config::{Check, Config, Home, LinkState, PeerId, Timing};
+use standin_core::config::{Check, Config, Home, LinkState, PeerId, Timing, Vantage};
 use standin_core::io::CheckTarget;
 use standin_core::wire::Mac;
 use standin_sys::capability::Capability;
@@ -216,7 +216,12 @@ fn place_checks(
         let concerns = prober.check().probe.concerns();
         for (position, vip) in plan.vips.iter().enumerate() {
             if vip.home != Home::Here && concerns.includes(vip.address) {
-                plan.place_check(&mut placed, &prober, position, &options.host);
+                plan.place_check(
+                    &mut placed,
+                    &prober,
+                    position,
+                    (&options.host, Vantage::OnItself),
+                );
             }
         }
     }

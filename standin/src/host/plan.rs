@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use standin_core::config::{
-    Check, Failback, Home, Link, LinkId, OnAnswer, OnCheckFailure, Peer, PeerAddress, Vip, VipId,
+    Check, Failback, Home, Link, LinkId, OnAnswer, OnCheckFailure, Peer, PeerAddress, Vantage, Vip,
+    VipId,
 };
 
 use super::{Ground, Install, PreparedCheck, Resolved, Way, link_state};
@@ -164,7 +165,7 @@ impl Plan {
         placed: &mut (Vec<PreparedCheck>, Vec<Check>),
         prober: &Arc<Prober>,
         position: usize,
-        host: &str,
+        (host, vantage): (&str, Vantage),
     ) {
         let vip = &self.vips[position];
         let timing = prober.check().timing;
@@ -175,6 +176,7 @@ impl Plan {
             timeout: timing.timeout,
             rise: timing.rise,
             fall: timing.fall,
+            vantage,
         });
         placed.0.push(PreparedCheck {
             prober: prober.clone(),

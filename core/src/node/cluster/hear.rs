@@ -93,7 +93,9 @@ impl Node {
         }
         fellow.listen(opened, &cluster.settings, now);
         let (peer, name) = (fellow.peer, cluster.settings.names[fellow.node.index()].clone());
-        let changed = said.flags != fellow.said.flags || said.groups != fellow.said.groups;
+        let changed = said.flags != fellow.said.flags
+            || said.groups != fellow.said.groups
+            || said.accuses != fellow.said.accuses;
         // Who was thought gone may say what it said before: it counts again all the same.
         let counts = (fellow.takes_part(), fellow.discord) != before;
         self.undecided |= changed || counts || new_incarnation;

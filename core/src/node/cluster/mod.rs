@@ -5,11 +5,13 @@
 //!
 //! - [`hear`]: what arrives.
 //! - [`inquire`]: what people ask.
+//! - [`outside`]: checks of what others hold.
 //! - [`speak`]: what is sent.
 //! - [`settle`]: who should hold what, and what this node does about it.
 
 mod hear;
 pub mod inquire;
+mod outside;
 mod settle;
 mod speak;
 

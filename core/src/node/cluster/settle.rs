@@ -10,7 +10,7 @@ use crate::check;
 use crate::cluster::Cluster;
 use crate::cluster::handover::{Command, Facts, Here, Other, Stage};
 use crate::cluster::report::ClusterReport;
-use crate::config::VipId;
+use crate::config::{Vantage, VipId};
 use crate::decide::{Reason, Service};
 use crate::heartbeat::{Flags, Role, VipState};
 use crate::place::{
@@ -42,13 +42,16 @@ impl Node {
     /// Decides for all groups and does what follows; everything that had arrived has been read.
     pub(in crate::node) fn settle_groups(&mut self) {
         self.with_cluster(|node, cluster| {
+            node.follow_doubts(cluster);
             let seen = node.look(cluster);
             let groups = group_views(cluster, &seen);
             let decisions = place::decide(&View { nodes: &seen.nodes, groups: &groups });
             for (group, decision) in decisions.into_iter().enumerate() {
                 node.note_decision(cluster, group, decision);
                 node.apply(cluster, group, decision);
+                node.watch_from_outside(cluster, group, &decision);
             }
+            node.accuse(cluster);
         });
     }
 
@@ -74,7 +77,7 @@ impl Node {
             }
             for (place, standing) in each.iter_mut().enumerate() {
                 let since = &mut cluster.groups[group].eligible_since[place];
-                if !is_candidate(nodes[place], *standing) {
+                if !is_candidate(nodes[place], *standing) || standing.doubted {
                     *since = None;
                     continue;
                 }
@@ -107,6 +110,8 @@ impl Node {
             Here::Partly | Here::All => Holding::Yes,
         };
         let checks = vips.iter().flat_map(|vip| self.checks_of(*vip));
+        let checks =
+            checks.filter(|id| self.config.checks[id.index()].vantage == Vantage::OnItself);
         let services: Vec<Service> =
             checks.map(|check| self.checks[check.index()].service()).collect();
         let health = match check::together(services.iter().copied()) {
@@ -117,7 +122,8 @@ impl Node {
         };
         let link_up =
             vips.iter().all(|vip| self.links[self.vips[vip.index()].link().index()].state.up);
-        Standing { holding, health, link_up, eligible_for: None }
+        let doubted = cluster.groups[group].doubt.is_doubted();
+        Standing { holding, health, link_up, eligible_for: None, doubted }
     }
 
     /// How much of a group is on this host, confirmed.
@@ -133,9 +139,10 @@ impl Node {
 
     /// Remembers a decision and tells of it when it is another one.
     fn note_decision(&mut self, cluster: &mut Cluster, group: usize, decision: Decision) {
-        let again_at = decision.again_in.map(|wait| self.now + wait);
-        self.timers.set(Timer::Group(group as u32), again_at);
         let state = &mut cluster.groups[group];
+        let again_at = decision.again_in.map(|wait| self.now + wait).into_iter();
+        let again_at = again_at.chain(state.doubt.timeout()).min();
+        self.timers.set(Timer::Group(group as u32), again_at);
         let before = state.decision.replace(decision);
         if decision.lapsed
             && let Some(placement) = &mut state.placement
@@ -306,6 +313,7 @@ fn standing_of(state: VipState, flags: Flags) -> Standing {
         // What else keeps a healthy node from being eligible is told by its flags.
         link_up: state.eligible || excused || health == Health::Bad,
         eligible_for: None,
+        doubted: state.doubted,
     }
 }
 

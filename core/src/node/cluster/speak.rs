@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use super::Node;
 use super::hear::{DRAINS, PLACEMENT_LENGTH, PLACEMENTS};
 use crate::cluster::handover::{Here, Stage};
-use crate::cluster::{Cluster, stamp_of};
+use crate::cluster::member::OUTSIDE;
+use crate::cluster::{Cluster, outside, stamp_of};
 use crate::heartbeat::{Draft, Echo, Flags, Header, Role, Unreachable, VipState};
 use crate::io::Action;
 use crate::place::NodeId;
@@ -24,6 +25,8 @@ impl Node {
                 let unreachable = Unreachable(unheard(cluster));
                 // An otherwise empty packet has room for both.
                 let _ = draft.unreachable(unreachable);
+                let _ =
+                    draft.section(OUTSIDE, &outside::encode(&cluster.accuses, draft.room() / 4));
                 let _ = draft.section(DRAINS, &drains(cluster));
                 let _ = draft.section(PLACEMENTS, &placements(cluster, draft.room()));
             }
@@ -96,7 +99,7 @@ impl Node {
             }
             Stage::Idle => (self.role_of(cluster, group), None),
         };
-        VipState { role, eligible, healthy, asked: with == Some(member) }
+        VipState { role, eligible, healthy, asked: with == Some(member), doubted: standing.doubted }
     }
 
     fn role_of(&self, cluster: &Cluster, group: usize) -> Role {
