@@ -8,7 +8,7 @@ use standin_core::config::{
     Failback, Home, Link, LinkId, LinkState, OnAnswer, OnCheckFailure, Peer, PeerAddress, PeerId,
     Timing, Vip, VipId,
 };
-use standin_core::wire::arp::ArpPacket;
+use standin_core::wire::arp::{self, ArpPacket};
 use standin_core::wire::frame::Frame;
 use standin_core::wire::mac::Mac;
 use standin_core::{Action, Config, Input, Instant, Node, Report, neighbour, step};
@@ -42,7 +42,8 @@ fn state(number: u8, up: bool) -> LinkState {
     }
 }
 
-/// A shell with two interfaces, Brain (2) on the left, Dot (6) on the right, Wakko (7) routed.
+/// A shell with two interfaces, Brain (2) on the left, Dot (6) on the right, Wakko (7) routed, and
+/// Yakko (8 and 9) on both.
 struct Shell {
     node: Node,
     now: Instant,
@@ -59,8 +60,14 @@ impl Shell {
             name: Arc::from(name),
             addresses: vec![PeerAddress { ip: IpAddr::V4(real(number)), link }],
         };
-        let peers =
-            vec![peer("brain", 2, Some(LEFT)), peer("dot", 6, Some(RIGHT)), peer("wakko", 7, None)];
+        let mut yakko = peer("yakko", 8, Some(LEFT));
+        yakko.addresses.push(PeerAddress { ip: IpAddr::V4(real(9)), link: Some(RIGHT) });
+        let peers = vec![
+            peer("brain", 2, Some(LEFT)),
+            peer("dot", 6, Some(RIGHT)),
+            peer("wakko", 7, None),
+            yakko,
+        ];
         let vip = Vip {
             address: IpAddr::V4(VIP),
             link: LEFT,
@@ -94,6 +101,9 @@ impl Shell {
                 | Action::RunCheck { .. }
                 | Action::QuietAddress { .. }
                 | Action::SendHeartbeat { .. }
+                | Action::ExtendLease { .. }
+                | Action::EndLease { .. }
+                | Action::Fence { .. }
                 | Action::Stopped => {}
             }
         }
@@ -235,4 +245,20 @@ fn ids_that_name_nothing_are_ignored() {
     shell.hear(LinkId(2), 2);
     shell.run(ms(100));
     assert_eq!(shell.reports, [], "nothing came of it");
+}
+
+#[test]
+fn a_host_is_asked_on_each_link_where_it_was_seen_there() {
+    let mut shell = Shell::new();
+    shell.hear(LEFT, 8);
+    shell.frames.clear();
+    shell.run(ms(60));
+    let asked = |number: u8| -> Vec<Mac> {
+        let about =
+            |frame: &&Frame| arp::parse(frame).is_ok_and(|(_, arp)| arp.target_ip == real(number));
+        let to = |frame: &Frame| Mac(frame[..6].try_into().expect("an Ethernet frame"));
+        shell.frames.iter().filter(about).map(to).collect()
+    };
+    assert!(asked(8).contains(&mac(8)), "{:?}", asked(8));
+    assert!(!asked(9).is_empty() && asked(9).iter().all(|to| *to == Mac::BROADCAST));
 }

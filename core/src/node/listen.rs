@@ -36,7 +36,7 @@ impl Node {
             && let Some(id) = self.peer_of.get(&address).copied()
             && self.is_at(id, address, link)
         {
-            self.learn_mac(id, &heard);
+            self.learn_mac(id, link, &heard);
             self.handle_peer_heard(id, None);
         }
         let concerned = [heard.asserts, heard.asks].map(|address| self.vip_at(address, link));
@@ -172,8 +172,8 @@ impl Node {
         (self.vips[id.index()].link() == link).then_some(id)
     }
 
-    fn learn_mac(&mut self, id: PeerId, heard: &Heard) {
-        if self.peers[id.index()].learn(heard.mac) {
+    fn learn_mac(&mut self, id: PeerId, link: LinkId, heard: &Heard) {
+        if self.peers[id.index()].learn(link, heard.mac) {
             let all = self.peers.iter().flat_map(|watched| watched.macs.iter().copied());
             self.peer_macs = all.collect();
         }

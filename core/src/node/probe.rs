@@ -4,7 +4,7 @@
 //! addresses at which a host was seen. Never judges: that is [`crate::peer`]. Invariant: memory is
 //! bounded by the number of hosts.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -30,6 +30,8 @@ const MACS_MOST: usize = 4;
 pub(super) struct Watched {
     pub(super) peer: Peer,
     pub(super) macs: Vec<Mac>,
+    /// Where it was last seen on each link.
+    seen: BTreeMap<LinkId, Mac>,
     pub(super) rounds_sent: u64,
     pub(super) answers: u64,
     sequence: u16,
@@ -45,6 +47,7 @@ impl Watched {
         Self {
             peer: Peer::new(timing, now),
             macs: Vec::new(),
+            seen: BTreeMap::new(),
             rounds_sent: 0,
             answers: 0,
             sequence: 0,
@@ -72,7 +75,8 @@ impl Watched {
     }
 
     /// Remembers where the host was seen; whether that is new.
-    pub(super) fn learn(&mut self, mac: Mac) -> bool {
+    pub(super) fn learn(&mut self, link: LinkId, mac: Mac) -> bool {
+        self.seen.insert(link, mac);
         if self.macs.first() == Some(&mac) {
             return false;
         }
@@ -138,7 +142,7 @@ impl Node {
     fn send_question(&mut self, id: PeerId, address: PeerAddress, link: LinkId) {
         let watched = &self.peers[id.index()];
         let direct = watched.peer.steady_since().is_some() || watched.rounds_sent.is_multiple_of(2);
-        let to = watched.macs.first().copied().filter(|_| direct);
+        let to = watched.seen.get(&link).copied().filter(|_| direct);
         let frame = neighbour::question(&self.links[link.index()].state, address.ip, to);
         self.actions.push_back(Action::SendFrame { link, frame, probes: Some(id) });
     }

@@ -161,7 +161,11 @@ impl World {
             Action::RemoveAddress { vip } => self.remove_address(id, vip),
             Action::RunCheck { check, target } => self.run_check(id, check, target),
             Action::Report(report) => self.note(id, What::Said(report)),
-            Action::QuietAddress { .. } | Action::SendHeartbeat { .. } => {
+            Action::QuietAddress { .. }
+            | Action::SendHeartbeat { .. }
+            | Action::ExtendLease { .. }
+            | Action::EndLease { .. }
+            | Action::Fence { .. } => {
                 panic!("{} is no node of a cluster", self.hosts[id].name)
             }
             Action::Stopped => self.note(id, What::Stopped),
