@@ -51,7 +51,7 @@ pub enum Rank {
     Home,
     /// It is the first of the group's order that can hold it.
     Order,
-    /// The order names nobody who can; it has the lowest id of those who can.
+    /// The order names nobody who can; it is the share of the group's key among those who can.
     Other,
     /// It is its share of a pool.
     Share,

@@ -12,7 +12,7 @@ use core::time::Duration;
 use super::case::{Case, Fit, Held};
 use super::reason::{Course, Decision, Rank, Reason};
 use super::set::{NodeId, NodeSet};
-use super::spread::{Item, spread};
+use super::spread::{Item, heaviest, spread};
 use super::view::{Bar, Group, NodeView, PoolId, Preference, View, mix};
 use crate::config::Failback;
 
@@ -239,7 +239,7 @@ impl Turn<'_> {
                 match listed {
                     Some(0) => Some((order[0], Rank::Home)),
                     Some(place) => Some((order[place], Rank::Order)),
-                    None => among.first().map(|node| (node, Rank::Other)),
+                    None => heaviest(self.group.key, among).map(|node| (node, Rank::Other)),
                 }
             }
             (Pick::Order, Preference::Spread(_)) => among.first().map(|node| (node, Rank::Other)),

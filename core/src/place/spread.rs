@@ -237,6 +237,6 @@ impl Sharing<'_> {
 }
 
 /// The node of some on which an item weighs most.
-fn heaviest(key: u64, among: NodeSet) -> Option<NodeId> {
+pub(super) fn heaviest(key: u64, among: NodeSet) -> Option<NodeId> {
     among.iter().max_by_key(|node| (weight(key, *node), core::cmp::Reverse(*node)))
 }

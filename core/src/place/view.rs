@@ -91,8 +91,9 @@ pub struct PoolId(pub u32);
 /// Where a group would rather be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Preference {
-    /// These nodes first, in this order. The others follow in the order of their ids when nobody
-    /// holds the group, but are equals otherwise: none of them takes it from another.
+    /// These nodes first, in this order. The others are equals, none of which takes it from another;
+    /// when nobody holds the group it goes to that on which it weighs most, so that what many nodes
+    /// leave behind is shared by those that are left.
     Order(Vec<NodeId>),
     /// Wherever the pool is even. All groups of a pool share one setting of failback.
     Spread(PoolId),

@@ -3,7 +3,9 @@
 use crate::world::*;
 use Seen::*;
 use standin_core::config::Failback;
-use standin_core::place::{Course, Decision, Holding, NodeId, NodeSet, Reason};
+use standin_core::place::{
+    Course, Decision, Group, Holding, NodeId, NodeSet, Reason, address_key, decide_group,
+};
 
 const NOBODY: [NodeId; 0] = [];
 
@@ -346,4 +348,18 @@ fn a_name_that_is_missing_and_a_word_for_machines() {
     let said = reason.sentence(&NAMES[..]).to_string();
     assert_eq!(said, "an unknown node is cut off and gives it up");
     assert_eq!(reason.name(), "cut-off");
+}
+
+#[test]
+fn what_many_lost_nodes_leave_behind_is_shared_by_those_that_are_left() {
+    let nodes = vec![well(); 8];
+    let standings = vec![fit(Holding::No); 8];
+    let rules = World::new(&[NodeId(60)], &[], &[]).rules;
+    let mut load = [0_usize; 8];
+    for number in 0..800_u32 {
+        let key = address_key(std::net::Ipv4Addr::from(0x0a00_0000 + number).into());
+        let group = Group { key, rules: &rules, standings: &standings, placed: None };
+        load[decide_group(&nodes, &group).holder.unwrap().index()] += 1;
+    }
+    assert!(load.iter().all(|held| (60..140).contains(held)), "{load:?}");
 }
