@@ -397,8 +397,8 @@ impl Report {
             ),
             Self::StillAnswered { vip, by, home, .. } => write!(
                 f,
-                "{home} is silent but {by} still answers for {vip}: waiting until the answers stop \
-                 (see --on-answer)"
+                "{by} answers for {vip} though {home} is not heard: waiting until the answers stop \
+                 (see on-answer)"
             ),
             Self::AnswersStopped { vip, by } => write!(f, "{by} no longer answers for {vip}"),
             Self::Claimed { vip, home, reason, .. } => {
