@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::handover::Handover;
 use super::outside::Doubt;
-use crate::place::{Decision, NodeId};
+use crate::place::{Course, Decision, NodeId};
 use crate::time::Instant;
 
 /// Where the operator put a group; of two placements the later counts, on every node alike.
@@ -40,6 +40,8 @@ pub(crate) struct Group {
     pub(crate) placement: Option<Placement>,
     /// The latest decision.
     pub(crate) decision: Option<Decision>,
+    /// The holder and the course of the one that people know of.
+    pub(crate) told: Option<(Option<NodeId>, Course)>,
     /// By node: since when it has been a candidate without a break.
     pub(crate) eligible_since: Vec<Option<Instant>>,
     /// Several held it: when the others have withdrawn, the one that keeps it announces again.
@@ -58,6 +60,7 @@ impl Group {
             handover: Handover::default(),
             placement: None,
             decision: None,
+            told: None,
             eligible_since: vec![None; nodes],
             disputed: false,
             quiet: false,

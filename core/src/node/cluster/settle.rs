@@ -143,7 +143,7 @@ impl Node {
         let again_at = decision.again_in.map(|wait| self.now + wait).into_iter();
         let again_at = again_at.chain(state.doubt.timeout()).min();
         self.timers.set(Timer::Group(group as u32), again_at);
-        let before = state.decision.replace(decision);
+        state.decision = Some(decision);
         if decision.lapsed
             && let Some(placement) = &mut state.placement
         {
@@ -151,9 +151,16 @@ impl Node {
             placement.serial = placement.serial.saturating_add(1);
             cluster.news = true;
         }
-        let news = before.is_none_or(|before| {
-            before.holder != decision.holder || before.course != decision.course
-        });
+        // What a newcomer makes of hearsay is soon out of date; and that a group which was to
+        // come somewhere has come there is no other decision.
+        let news = cluster.ready
+            && state.told.is_none_or(|(holder, course)| {
+                let another = course != decision.course && decision.course != Course::Keep;
+                holder != decision.holder || another
+            });
+        if cluster.ready {
+            state.told = Some((decision.holder, decision.course));
+        }
         if news {
             let settings = &cluster.settings;
             let holder = decision.holder.map(|node| settings.names[node.index()].clone());
