@@ -61,6 +61,19 @@ impl Node {
         node
     }
 
+    /// The next step of a key's rotation, while everything goes on: sessions do not depend on the
+    /// key. Outside a cluster nothing happens.
+    pub fn change_keys(&mut self, keys: KeyRing) {
+        self.with_cluster(|_, cluster| {
+            cluster.gate.change_keys(keys);
+            // Under the new key a refusal is worth another word.
+            for member in &mut cluster.members {
+                member.trouble = None;
+            }
+            cluster.news = true;
+        });
+    }
+
     /// Runs something on the cluster and the host together.
     fn with_cluster<T>(&mut self, run: impl FnOnce(&mut Self, &mut Cluster) -> T) -> Option<T> {
         let mut cluster = self.cluster.take()?;
