@@ -63,13 +63,15 @@ impl Backstage {
     /// The kernel refuses a thread.
     pub fn start(
         self,
-        mut logger: Logger<std::io::Stdout>,
-        first: &Event,
+        mut logger: Logger,
+        first: &[Event],
         warnings: &[String],
         matters: Matters,
         origin: Option<Origin>,
     ) -> Result<JoinHandle<()>> {
-        logger.write(SystemTime::now(), first);
+        for event in first {
+            logger.write(SystemTime::now(), event);
+        }
         for warning in warnings {
             logger.write(SystemTime::now(), &Event::new(Level::Warn, "warning", warning.as_str()));
         }

@@ -35,6 +35,8 @@ pub const DEFAULT_PATH: &str = "/etc/standin/key";
 pub const KEY_BYTES: usize = 32;
 /// Two keys and some comment fit many times.
 pub const LARGEST_FILE_BYTES: u64 = 4096;
+/// The user that standin.service runs as, where it is installed.
+pub(crate) const SERVICE_USER: &str = "standin";
 /// Only its owner may read it.
 const MODE: u32 = 0o600;
 
@@ -337,7 +339,21 @@ fn create(path: &Path) -> Result<String> {
         let _ = fs::remove_file(path);
         return Err(cannot_write(path, &error));
     }
-    Ok(format!("wrote a new key to {shown}\nnext: copy it to every other node, mode 0600\n"))
+    // Only root can give a file away, and only root needs to.
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let given = service_user(&users).is_some_and(|(user, group)| {
+        file.metadata().is_ok_and(|made| made.uid() == 0)
+            && fchown(&file, Some(user), Some(group)).is_ok()
+    });
+    let owner = if given { format!(", for the user {SERVICE_USER}") } else { String::new() };
+    Ok(format!("wrote a new key to {shown}{owner}\nnext: copy it to every other node, mode 0600\n"))
+}
+
+/// The number and the group of the service's user, from the text of `/etc/passwd`.
+pub(crate) fn service_user(users: &str) -> Option<(u32, u32)> {
+    let lines = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let found = lines.into_iter().find(|fields| fields[0] == SERVICE_USER)?;
+    Some((found.get(2)?.parse().ok()?, found.get(3)?.parse().ok()?))
 }
 
 fn rotate(path: &Path) -> Result<String> {
@@ -397,7 +413,9 @@ fn cannot_read(path: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::NotFound => {
             failure.advice(format!("standin keygen {shown}, then copy it to the other nodes"))
         }
-        io::ErrorKind::PermissionDenied => failure.advice("run it as root"),
+        io::ErrorKind::PermissionDenied => {
+            failure.advice(format!("run it as root; for the service: chown {SERVICE_USER} {shown}"))
+        }
         _ => failure,
     }
 }

@@ -8,6 +8,7 @@ pub mod announce;
 pub mod assembly;
 pub mod checks;
 pub mod cli;
+pub mod confine;
 pub mod control;
 pub mod demo;
 pub mod doctor;

@@ -103,6 +103,8 @@ pub struct Order {
 /// What is asked or ordered.
 #[derive(Debug)]
 pub enum Command {
+    /// Does the loop turn?
+    Ping,
     /// How is everything?
     Status,
     /// Why is a group where it is?
@@ -154,7 +156,7 @@ pub enum Answer {
     Explained(Option<Explained>),
     /// To [`Command::Foresee`], by group.
     Foreseen(Vec<Foreseen>),
-    /// It was taken note of.
+    /// It was taken note of, or it turns.
     Done,
 }
 

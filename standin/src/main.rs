@@ -42,6 +42,9 @@ fn carry_out(request: &Request) -> Result<ExitCode, Failure> {
         Request::Reload(args) => print(&commands::reload(args)?),
         Request::Stop(args) => print(&commands::stop(args)?),
         Request::Check(args) => return doctor::run(args, &mut print),
+        Request::Completions(args) => {
+            print(&String::from_utf8_lossy(&cli::completions::script(args.shell)));
+        }
         Request::Keygen(args) => print(&keygen::run(&args.file, args.rotate)?),
     }
     Ok(ExitCode::SUCCESS)

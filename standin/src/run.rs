@@ -18,6 +18,7 @@ use standin_sys::instance::InstanceLock;
 use standin_sys::realtime;
 
 use crate::assembly::assemble;
+use crate::confine::{self, Sandbox};
 use crate::control::Access;
 use crate::failure::{Failure, Result};
 use crate::fast::{Beats, Beginning, Ended, FastLoop, Renewal, Shell, now};
@@ -25,7 +26,7 @@ use crate::file::{self, ClusterFile};
 use crate::host::{Install, PreparedCluster, os, prepare_cluster};
 use crate::link::{Orders, ToSlow};
 use crate::log::{Format, Level, Logger};
-use crate::slow::{self, Directory, Matters, Origin};
+use crate::slow::{self, Directory, Matters, Origin, service};
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -50,12 +51,16 @@ pub struct RunArgs {
     pub node: Option<String>,
 
     /// How log lines look
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Auto)]
     pub log: Format,
 
     /// The least important events that are logged
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Info)]
     pub log_level: Level,
+
+    /// Give up the rights that are not needed once it runs
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Sandbox::Auto)]
+    pub sandbox: Sandbox,
 }
 
 /// Of the fast loop among real-time threads: below those of the kernel, which have 50.
@@ -76,7 +81,12 @@ struct Effective {
 /// ended it.
 pub fn run(args: &RunArgs) -> Result<()> {
     let (file, mut warnings) = file::load(&args.file)?.into_valid(io::stderr().is_terminal())?;
-    let origin = Origin { path: args.file.clone(), node: args.node.clone() };
+    let starts_programs = confine::starts_programs(&file);
+    let origin = Origin {
+        path: args.file.clone(),
+        node: args.node.clone(),
+        may_start_programs: starts_programs || args.sandbox == Sandbox::Off,
+    };
     let mut prepared = prepare_cluster(&file, args.node.as_deref(), &[])?;
     let mut locks = std::mem::take(&mut prepared.host.locks);
     warnings.append(&mut prepared.host.warnings);
@@ -93,8 +103,10 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let beats = Beats::open(&effective.prepared.heartbeats).map_err(|error| os(&error))?;
     let mut fast = begin(&effective.prepared, &Orders::default(), beats, Vec::new(), &mut shell)?;
     warnings.extend(be_on_time(&effective.file));
-    let logger = Logger::stdout(args.log, args.log_level);
-    let thread = backstage.start(logger, &first, &warnings, matters, Some(origin.clone()))?;
+    let logger = Logger::open(args.log, args.log_level)?;
+    let confined = confine::confine(args.sandbox, starts_programs, Some(&access.path));
+    let thread =
+        backstage.start(logger, &[first, confined], &warnings, matters, Some(origin.clone()))?;
     let outcome = loop {
         match fast.run() {
             Ok(Ended::Stopped) => break Ok(()),
@@ -116,8 +128,10 @@ pub fn run(args: &RunArgs) -> Result<()> {
 /// Asks for what keeps the fast loop, which is this thread, from being late on a busy host; what
 /// is refused is told where it matters.
 fn be_on_time(file: &ClusterFile) -> Vec<String> {
-    let refused = [realtime::set_fifo_priority(PRIORITY), realtime::lock_memory()];
-    let told = refused.into_iter().filter_map(std::result::Result::err);
+    // standin.service gives the priority from outside, once the run is ready.
+    let priority = realtime::set_fifo_priority(PRIORITY).err().filter(|_| !service::is_managed());
+    let refused = [priority, realtime::lock_memory().err()];
+    let told = refused.into_iter().flatten();
     told.filter(|_| file.timing.dead_after < NEEDS_PRIORITY_BELOW)
         .map(|error| format!("a busy host may be late for its own dead-after: cannot {error}"))
         .collect()

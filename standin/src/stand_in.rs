@@ -4,6 +4,7 @@ use standin_core::Node;
 
 use crate::assembly::{assemble, wait_for_last_words};
 use crate::cli::ForOptions;
+use crate::confine::{confine, is_program};
 use crate::control::Access;
 use crate::failure::Result;
 use crate::fast::{Beginning, FastLoop, now};
@@ -25,9 +26,11 @@ pub fn run(options: &ForOptions) -> Result<()> {
     let matters = Matters::of_host(std::mem::take(&mut prepared.checks));
     let beginning = Beginning { prepared: &prepared, node, beats: None, orphans: Vec::new() };
     let fast = FastLoop::new(beginning, &mut shell)?;
-    let logger = Logger::stdout(options.log, options.log_level);
+    let logger = Logger::open(options.log, options.log_level)?;
     let first = slow::started(&prepared.config);
-    let thread = backstage.start(logger, &first, &prepared.warnings, matters, None)?;
+    let starts_programs = options.checks.iter().any(|check| is_program(&check.probe));
+    let confined = confine(options.sandbox, starts_programs, options.socket.as_deref());
+    let thread = backstage.start(logger, &[first, confined], &prepared.warnings, matters, None)?;
     let outcome = fast.run();
     // The slow loop writes what is left and ends.
     drop(shell);

@@ -15,6 +15,7 @@
 
 pub mod capability;
 pub mod clock;
+pub mod confine;
 mod control;
 pub mod error;
 pub mod event;

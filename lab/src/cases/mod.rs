@@ -11,6 +11,7 @@ mod doubt;
 mod guard;
 mod handback;
 mod hardship;
+mod manager;
 mod refusals;
 mod service;
 mod takeover;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Case> {
         hardship::CASES,
         cluster::CASES,
         upheaval::CASES,
+        manager::CASES,
         address::CASES,
         announce::CASES,
         refusals::CASES,

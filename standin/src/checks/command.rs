@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 use super::{CommandProbe, Phase, Target};
+use crate::slow::service::ENVIRONMENT;
 
 /// So much of the output's first line is repeated in the reason.
 const LINE_LIMIT: usize = 200;
@@ -27,7 +28,11 @@ const SIGKILL: i32 = 9;
 /// Runs the check once.
 pub async fn run(probe: &CommandProbe, target: &Target, phase: &Phase) -> Result<(), String> {
     phase.set("the command is still running");
-    let mut child = Command::new(&probe.program)
+    let mut command = Command::new(&probe.program);
+    for name in ENVIRONMENT {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args(&probe.arguments)
         .env("STANDIN_VIP", target.vip.to_string())
         .env("STANDIN_ADDRESS", target.connect.to_string())

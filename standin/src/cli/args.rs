@@ -11,9 +11,11 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use standin_core::config::{Failback, OnAnswer, OnCheckFailure};
 use standin_core::wire::Mac;
 
+use super::completions::CompletionsArgs;
 use super::values;
 use crate::announce::Forms;
 use crate::checks::StatusSet;
+use crate::confine::Sandbox;
 use crate::control::commands::{
     Asking, DrainArgs, ExplainArgs, MoveArgs, PlanArgs, ReloadArgs, StopArgs,
 };
@@ -78,6 +80,8 @@ pub enum Command {
     Check(DoctorArgs),
     /// Make the key file that the nodes of a cluster share
     Keygen(KeygenArgs),
+    /// Print what a shell needs to complete this command line
+    Completions(CompletionsArgs),
 }
 
 /// The heading of what shows what is going on.
@@ -137,12 +141,16 @@ pub struct ForArgs {
     pub socket: Option<PathBuf>,
 
     /// How events are written to standard output
-    #[arg(long, help_heading = OUTPUT, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, help_heading = OUTPUT, value_enum, value_name = "FORMAT", default_value = "auto")]
     pub log: Format,
 
     /// The least important events to write
     #[arg(long, help_heading = OUTPUT, value_enum, value_name = "LEVEL", default_value = "info")]
     pub log_level: Level,
+
+    /// Give up the rights that are not needed once it runs
+    #[arg(long, value_enum, value_name = "MODE", default_value = "auto")]
+    pub sandbox: Sandbox,
 }
 
 /// When HOST is dead, and when it is back.

@@ -4,6 +4,7 @@
 //! touches no network, no file and no clock.
 
 mod args;
+pub mod completions;
 mod modifiers;
 pub(crate) mod options;
 pub(crate) mod values;
@@ -13,6 +14,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches};
 
 pub use args::{AnnounceArgs, Cli, SendArpArgs, StatusArgs};
+use completions::CompletionsArgs;
 pub use options::ForOptions;
 
 use crate::control::commands::{DrainArgs, ExplainArgs, MoveArgs, PlanArgs, ReloadArgs, StopArgs};
@@ -56,6 +58,8 @@ pub enum Request {
     Check(DoctorArgs),
     /// `standin keygen`
     Keygen(KeygenArgs),
+    /// `standin completions`
+    Completions(CompletionsArgs),
 }
 
 /// Why there is no [`Request`].
@@ -102,5 +106,6 @@ where
         args::Command::Stop(stop) => Ok(Request::Stop(stop)),
         args::Command::Check(check) => Ok(Request::Check(check)),
         args::Command::Keygen(keygen) => Ok(Request::Keygen(keygen)),
+        args::Command::Completions(shell) => Ok(Request::Completions(shell)),
     }
 }

@@ -12,6 +12,7 @@ use standin_core::config::{DEAD_AFTER, Failback, OnAnswer, OnCheckFailure};
 use super::args::ForArgs;
 use super::modifiers;
 use crate::checks::{Check, Concerns};
+use crate::confine::Sandbox;
 use crate::duration;
 use crate::failure::{Failure, Result};
 use crate::log::{Format, Level};
@@ -56,6 +57,8 @@ pub struct ForOptions {
     pub log: Format,
     /// Which events are written.
     pub log_level: Level,
+    /// Whether rights are given up.
+    pub sandbox: Sandbox,
 }
 
 impl ForOptions {
@@ -88,6 +91,7 @@ impl ForOptions {
             socket: args.socket,
             log: args.log,
             log_level: args.log_level,
+            sandbox: args.sandbox,
         })
     }
 }

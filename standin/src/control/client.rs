@@ -15,7 +15,7 @@ use crate::file;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a daemon's socket is when nothing else is said.
-pub const DEFAULT_SOCKET: &str = "/run/standin.sock";
+pub const DEFAULT_SOCKET: &str = "/run/standin/standin.sock";
 
 /// The socket of this host's daemon: what the configuration file says, where there is one that
 /// can be read.

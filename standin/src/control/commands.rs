@@ -13,7 +13,7 @@ use crate::failure::{Code, Failure, Result};
 /// Whom to ask, and how to print the answer.
 #[derive(Debug, Args)]
 pub struct Asking {
-    /// The daemon's socket [default: that of /etc/standin/standin.toml, or /run/standin.sock]
+    /// The daemon's socket [default: that of /etc/standin/standin.toml, or /run/standin/standin.sock]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
 

@@ -82,6 +82,12 @@ impl Server {
         let path = access.path.as_path();
         let trusted = Arc::new(Trusted::of(access.group.as_deref())?);
         judge_existing(path)?;
+        if path == std::path::Path::new(DEFAULT_SOCKET)
+            && let Some(directory) = path.parent()
+        {
+            // What it refuses, the socket will tell.
+            let _ = fs::create_dir(directory);
+        }
         let cannot = |error: &io::Error| {
             let shown = path.display();
             let failure = Failure::new(

@@ -20,7 +20,8 @@ pub fn judge(patient: &Patient<'_, '_>, findings: &mut Findings) {
     };
     let before = findings.iter().count();
     if let Ok(metadata) = path.metadata() {
-        readers(&shown, &metadata, findings);
+        let users = patient.files.read("/etc/passwd").unwrap_or_default();
+        readers(&shown, &metadata, &users, findings);
     }
     if let Err(error) = keys.ring(&patient.file.cluster) {
         let failure = keygen::cannot_use(&patient.file.key_file, &error);
@@ -60,7 +61,7 @@ fn under_way(role: Role) -> &'static str {
     }
 }
 
-fn readers(shown: &str, metadata: &Metadata, findings: &mut Findings) {
+fn readers(shown: &str, metadata: &Metadata, users: &str, findings: &mut Findings) {
     let mode = metadata.mode() & 0o777;
     if mode & 0o007 != 0 {
         findings.push(
@@ -83,7 +84,22 @@ fn readers(shown: &str, metadata: &Metadata, findings: &mut Findings) {
         );
     }
     let me = standin_uid();
-    if metadata.uid() != 0 && Some(metadata.uid()) != me {
+    let service = keygen::service_user(users).map(|(user, _)| user);
+    let (owner, is_read_by_group) = (metadata.uid(), mode & 0o040 != 0);
+    if let Some(service) = service.filter(|service| *service != owner)
+        && !is_read_by_group
+    {
+        let service_user = keygen::SERVICE_USER;
+        findings.push(
+            Finding::warn(
+                "key",
+                shown,
+                format!("the user {service_user} ({service}), as whom standin.service runs, cannot read it"),
+            )
+            .to_do(format!("chown {service_user} {shown}")),
+        );
+    }
+    if owner != 0 && Some(owner) != me && Some(owner) != service {
         findings.push(
             Finding::warn("key", shown, format!("it belongs to user {}", metadata.uid()))
                 .to_do(format!("chown root {shown}, or to the user that the daemon runs as")),

@@ -64,6 +64,7 @@ impl FastLoop<'_> {
 
     fn obey(&mut self, at: Instant, command: Command) -> Answer {
         match command {
+            Command::Ping => {}
             Command::Status => {
                 let status = Box::new(self.node.status(at));
                 let cluster = self.node.cluster_status().map(Box::new);

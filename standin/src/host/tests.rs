@@ -142,6 +142,7 @@ fn options(vips: &[&str], own: &[&str], interface: Option<&str>) -> ForOptions {
         checks: Vec::new(),
         socket: None,
         log: Format::Text,
+        sandbox: crate::confine::Sandbox::Auto,
         log_level: Level::Info,
     }
 }

@@ -1,4 +1,4 @@
-//! Events as lines: readable text, or one JSON object each.
+//! Events as lines: readable text, or one JSON object each; or as entries of the journal.
 //!
 //! Owns the shape of a line and the time in it. The slow loop alone writes: a terminal or a pipe
 //! can block for as long as its reader likes, and the fast loop must never wait for one. A line
@@ -8,21 +8,30 @@
 //! 2026-11-22T09:36:00.123456Z INFO  claimed: took over 10.0.0.9 on eth0: brain has been silent for 1s
 //! ```
 
+pub mod journal;
 mod time;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::time::SystemTime;
 
+use journal::Journal;
 pub use serde_json::Value;
 pub use time::rfc3339;
+
+use crate::failure::{Code, Failure, Result, plain_io};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
+    /// As journal where systemd's journal reads our output, else as text.
+    Auto,
     /// A sentence for people.
     Text,
     /// An object for programs.
     Json,
+    /// An entry of systemd's journal, with fields.
+    Journal,
 }
 
 /// What an event means for its reader, in rising order.
@@ -91,8 +100,11 @@ impl Event {
     }
 }
 
+/// Where events go, when nothing else is said: somewhere that a thread may hold.
+pub type Sink = Box<dyn Write + Send>;
+
 /// Where events go.
-pub struct Logger<W> {
+pub struct Logger<W = Sink> {
     out: W,
     format: Format,
     least: Level,
@@ -100,12 +112,28 @@ pub struct Logger<W> {
     lost: u64,
 }
 
-impl Logger<io::Stdout> {
-    /// A logger to standard output, coloured when that is a terminal and `NO_COLOR` is unset.
-    pub fn stdout(format: Format, least: Level) -> Self {
+impl Logger {
+    /// A logger to the journal or to standard output, coloured when that is a terminal and
+    /// `NO_COLOR` is unset.
+    ///
+    /// # Errors
+    /// The journal was asked for by name and is not there.
+    pub fn open(format: Format, least: Level) -> Result<Self> {
+        let journal = || Journal::open(Path::new(journal::SOCKET));
+        let opened = match format {
+            Format::Auto if journal::reads_our_output() => journal().ok(),
+            Format::Auto | Format::Text | Format::Json => None,
+            Format::Journal => Some(journal().map_err(|error| {
+                let what = format!("cannot write to the journal: {}", plain_io(&error));
+                Failure::new(Code::Unavailable, what).advice("--log text, or --log json")
+            })?),
+        };
+        if let Some(journal) = opened {
+            return Ok(Self::new(Box::new(journal), Format::Journal, least, false));
+        }
         let out = io::stdout();
         let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        Self::new(out, format, least, colour)
+        Ok(Self::new(Box::new(out), format, least, colour))
     }
 }
 
@@ -120,12 +148,12 @@ impl<W: Write> Logger<W> {
         if event.level < self.least {
             return;
         }
-        let mut line = match self.format {
-            Format::Text => text(at, event, self.colour),
-            Format::Json => json(at, event),
+        let line = match self.format {
+            Format::Auto | Format::Text => (text(at, event, self.colour) + "\n").into_bytes(),
+            Format::Json => (json(at, event) + "\n").into_bytes(),
+            Format::Journal => journal::entry(at, event),
         };
-        line.push('\n');
-        let written = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
+        let written = self.out.write_all(&line).and_then(|()| self.out.flush());
         if written.is_err() {
             self.lost += 1;
         }

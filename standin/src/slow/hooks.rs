@@ -28,6 +28,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::service::ENVIRONMENT;
 use crate::failure::plain_io;
 use crate::file::{HookCommand, Hooks};
 use crate::log::{Event, Level, rfc3339};
@@ -192,6 +193,9 @@ async fn run(
     limit: Duration,
 ) -> Result<(), String> {
     let mut command = std::process::Command::new(&hook.program);
+    for name in ENVIRONMENT {
+        command.env_remove(name);
+    }
     command
         .args(&hook.arguments)
         .env("STANDIN_EVENT", occasion.event)

@@ -1,6 +1,6 @@
 //! The slow loop: a thread of its own for what may take time.
 //!
-//! Owns the log, the service checks, the hooks, the control socket and the reading of a changed
+//! Owns the log, the service checks, the hooks, what the service manager is told, the control socket and the reading of a changed
 //! file, on a tokio runtime of one thread. Never touches an address or a packet socket. Invariant:
 //! whatever happens here, the fast loop goes on; it ends when the fast loop has gone and everything
 //! it said is written.
@@ -10,9 +10,9 @@ mod directory;
 mod events;
 mod hooks;
 mod reload;
+pub(crate) mod service;
 mod status;
 
-use std::io;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 use standin_core::cluster::report::ClusterReport;
 use standin_core::config::CheckId;
 use standin_core::io::CheckTarget;
-use standin_core::{Instant, Report};
+use standin_core::{Instant, Report, report};
 use standin_sys::clock::Correspondence;
 use standin_sys::event::Wakeup;
 use tokio::sync::mpsc::Receiver;
@@ -39,6 +39,7 @@ pub use events::{started, started_in_cluster};
 use hooks::{HookRunner, Names};
 pub use reload::Origin;
 use reload::{InEffect, Reloader};
+use service::Service;
 pub use status::{Seen, SeenCluster};
 
 /// At the end of a run its last hooks get so long.
@@ -93,7 +94,7 @@ impl Matters {
 /// The slow loop.
 pub struct SlowLoop {
     ends: Ends,
-    logger: Logger<io::Stdout>,
+    logger: Logger,
     checks: Vec<PreparedCheck>,
     running: JoinSet<()>,
     /// By check: its run, if it has one.
@@ -101,16 +102,13 @@ pub struct SlowLoop {
     hooks: Option<HookRunner>,
     reloader: Option<Reloader>,
     book: Arc<Mutex<Book>>,
+    service: Option<Service>,
 }
 
 impl SlowLoop {
     /// A loop that is not running yet. With an origin, the file can be read again.
-    pub fn new(
-        ends: Ends,
-        logger: Logger<io::Stdout>,
-        matters: Matters,
-        origin: Option<Origin>,
-    ) -> Self {
+    pub fn new(ends: Ends, logger: Logger, matters: Matters, origin: Option<Origin>) -> Self {
+        let service = Service::of_environment(ends.outbox.clone(), ends.wakeup.clone());
         let mut this = Self {
             ends,
             logger,
@@ -120,6 +118,7 @@ impl SlowLoop {
             hooks: None,
             reloader: origin.map(Reloader::new),
             book: Arc::default(),
+            service,
         };
         this.adopt(matters);
         this
@@ -163,6 +162,7 @@ impl SlowLoop {
                 Some(reply) = reloads.recv() => self.reload(Some(reply)),
                 judged = reload::judged(&mut self.reloader) => self.settle_reload(judged),
                 event = ended(&mut self.hooks) => self.write_event(event),
+                () = service::beat(&mut self.service) => {}
             }
             while self.running.try_join_next().is_some() {}
         }
@@ -197,10 +197,16 @@ impl SlowLoop {
                 let time = time_of(Some(at));
                 self.logger.write(time, &events::of_report(&report, at));
                 self.remember(&report, time);
+                if let Some(service) = &mut self.service {
+                    service.stale |= report.level() >= report::Level::Info;
+                }
                 let hook = self.hooks.as_mut().and_then(|hooks| hooks.note(&report, time));
                 self.write_event(hook);
             }
             ToSlow::Stopping { cause, keeps } => {
+                if let Some(service) = &self.service {
+                    service.stopping(keeps);
+                }
                 self.write_event(Some(events::stopping(cause, keeps)));
             }
             ToSlow::Trouble { at, why } => {

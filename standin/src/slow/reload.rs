@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::SlowLoop;
 use super::desk::ReloadRequest;
+use crate::confine;
 use crate::failure::{Failure, Result};
 use crate::file::{self, ClusterFile};
 use crate::host::prepare_cluster;
@@ -25,6 +26,8 @@ pub struct Origin {
     pub path: PathBuf,
     /// The node's name, where it was given on the command line.
     pub node: Option<String>,
+    /// The run has not given up starting programs.
+    pub may_start_programs: bool,
 }
 
 /// A file in effect, and the keys that it names.
@@ -92,6 +95,12 @@ fn judge(origin: &Origin, current: Option<&InEffect>) -> Judgement {
         return Err(Failure::config("[control] cannot be changed by a reload")
             .advice("standin stop --keep, and start it again"));
     }
+    if !origin.may_start_programs && confine::starts_programs(&file) {
+        return Err(Failure::config(
+            "this run has given up starting programs, as hooks and commands",
+        )
+        .advice("standin stop --keep, and start it again"));
+    }
     let held: Vec<_> = current.map(|known| known.file.addresses().collect()).unwrap_or_default();
     let mut prepared = prepare_cluster(&file, origin.node.as_deref(), &held)?;
     warnings.append(&mut prepared.host.warnings);
@@ -118,6 +127,9 @@ fn change(current: &InEffect, file: &ClusterFile, keys: &Keys) -> Change {
 impl SlowLoop {
     pub(super) fn reload(&mut self, reply: Option<ReloadRequest>) {
         let Some(reloader) = &mut self.reloader else { return };
+        if let Some(service) = &mut self.service {
+            service.reloading();
+        }
         reloader.waiting.extend(reply);
         if reloader.judging.is_some() {
             reloader.again = true;
@@ -179,6 +191,9 @@ impl SlowLoop {
         };
         for reply in reloader.waiting.drain(..) {
             let _ = reply.send(outcome.clone());
+        }
+        if let Some(service) = &mut self.service {
+            service.reloaded();
         }
         self.write_event(Some(event));
     }

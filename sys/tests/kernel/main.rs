@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "this is a test, only without the harness")]
 
 mod addresses;
+mod confine;
 mod daemon;
 mod guard;
 mod heartbeats;
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
         Some(namespaces::ALL) => return namespaces::all_namespaces_child(),
         Some(guard::HOLDER) => return guard::holder_child(),
         Some(guard::POWERLESS) => return guard::powerless_child(),
+        Some(confine::ALONE) => return confine::alone(),
+        Some(confine::WITH_PROGRAMS) => return confine::with_programs(),
         _ => {}
     }
     let wanted: Vec<String> =
@@ -38,13 +41,14 @@ fn main() -> ExitCode {
         println!("0 passed, 1 failed");
         return ExitCode::FAILURE;
     }
-    let rooms: [&[Case]; 7] = [
+    let rooms: [&[Case]; 8] = [
         namespaces::CASES,
         links::CASES,
         addresses::CASES,
         packets::CASES,
         daemon::CASES,
         guard::CASES,
+        confine::CASES,
         heartbeats::CASES,
     ];
     let (mut passed, mut failed) = (0, 0);
