@@ -24,6 +24,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "ping", package: "iputils-ping", used_by: "the article's script" },
     Program { name: "arping", package: "iputils-arping", used_by: "the article's script" },
     Program { name: "ifconfig", package: "net-tools", used_by: "the article's script" },
+    Program { name: "systemd-analyze", package: "systemd", used_by: "the units' exposure" },
     Program { name: "ucarp", package: "ucarp", used_by: "bench, to compare" },
     Program { name: "keepalived", package: "keepalived", used_by: "bench, to compare" },
 ];
