@@ -2,22 +2,37 @@
 //!
 //! Owns the sequence. Invariant: the same seed gives the same numbers, on every machine.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A seeded generator.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random {
+    state: u64,
+    /// Bytes whose choices come first.
+    first: VecDeque<u8>,
+}
 
 impl Random {
     /// The sequence of `seed`.
     pub const fn new(seed: u64) -> Self {
-        Self(seed)
+        Self { state: seed, first: VecDeque::new() }
+    }
+
+    /// Numbers that are these bytes as long as there are any, one for each, and then a sequence:
+    /// so that whoever changes a byte changes one choice.
+    pub fn following(bytes: &[u8]) -> Self {
+        Self { state: 0, first: bytes.iter().copied().collect() }
     }
 
     /// The next 64 bits.
     pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = match self.first.pop_front() {
+            // Spread over all bits: a length is drawn from a wide range.
+            Some(byte) => u64::from(byte).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            None => self.state,
+        };
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)

@@ -26,7 +26,11 @@ pub struct Verdict {
 
 /// Runs a seed once.
 pub fn run_once(seed: u64, story: bool) -> Verdict {
-    let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ seed);
+    run_with(seed, Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ seed), story)
+}
+
+/// Runs what these numbers choose; `seed` is its name.
+pub fn run_with(seed: u64, mut random: Random, story: bool) -> Verdict {
     let scenario = Scenario::draw(&mut random);
     let (plan, length) = plan::draw(&scenario, &mut random);
     let placed = plan.iter().any(|(_, operation)| matches!(operation, Operation::Place(..)));

@@ -1,11 +1,12 @@
 //! What a developer of standin runs: `cargo xtask ci`, `cargo xtask lab`,
-//! `cargo xtask sim`, `cargo xtask bench`.
+//! `cargo xtask sim`, `cargo xtask bench`, `cargo xtask fuzz`.
 //!
 //! This room owns the order of the checks and the way they are started. It never checks a promise
 //! itself: tests do that, in the package whose promise it is. Nothing here is shipped.
 
 mod ci;
 mod docs;
+mod fuzz;
 mod machine;
 mod sim;
 mod workspace;
@@ -35,6 +36,8 @@ enum Task {
     Bench(BenchOptions),
     /// Seeds in the simulator, or faults planted to see whether it finds them.
     Sim(sim::Options),
+    /// Any bytes whatever into parsers and nodes, under libFuzzer.
+    Fuzz(fuzz::Options),
     /// The checks of README.md and docs/ alone.
     Docs,
 }
@@ -88,6 +91,7 @@ fn run(cli: Cli) -> Result<()> {
             workspace.lab(&arguments)
         }
         Task::Sim(options) => sim::run(&workspace, &options),
+        Task::Fuzz(options) => fuzz::run(&workspace, &options),
         Task::Docs => docs::check(&workspace),
     }
 }

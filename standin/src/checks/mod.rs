@@ -19,7 +19,7 @@ mod tcp;
 mod timing;
 mod tls;
 pub mod url;
-pub(crate) mod words;
+pub mod words;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};

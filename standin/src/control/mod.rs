@@ -225,7 +225,15 @@ async fn converse(stream: UnixStream, handler: Handler, trusted: Arc<Trusted>) {
     }
 }
 
-fn understand(line: &[u8], whole: bool, may_change: bool) -> std::result::Result<Request, String> {
+/// Reads one line of a client; `whole`: its end was seen.
+///
+/// # Errors
+/// A sentence on what is wrong with it.
+pub fn understand(
+    line: &[u8],
+    whole: bool,
+    may_change: bool,
+) -> std::result::Result<Request, String> {
     if !whole && line.len() as u64 >= REQUEST_LIMIT {
         return Err(format!("the request is longer than {REQUEST_LIMIT} bytes"));
     }

@@ -51,7 +51,7 @@ impl Address {
     }
 
     /// Reads `RTM_NEWADDR` and `RTM_DELADDR`.
-    pub(crate) fn read(message: &Message<'_>) -> Option<Self> {
+    pub fn read(message: &Message<'_>) -> Option<Self> {
         let fixed = message.payload.get(..IFADDRMSG_LENGTH)?;
         let mut flags = u32::from(fixed[2]);
         let (mut address, mut local) = (None, None);

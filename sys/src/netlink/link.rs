@@ -59,7 +59,7 @@ impl Link {
     }
 
     /// Reads `RTM_NEWLINK` and `RTM_DELLINK`.
-    pub(crate) fn read(message: &Message<'_>) -> Option<Self> {
+    pub fn read(message: &Message<'_>) -> Option<Self> {
         let flags = read_u32(message.payload, 8)?;
         let has = |flag: i32| flags & flag.cast_unsigned() != 0;
         let mut link = Self {

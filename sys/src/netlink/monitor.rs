@@ -35,7 +35,8 @@ pub enum Event {
 }
 
 impl Event {
-    fn read(message: &Message<'_>) -> Option<Self> {
+    /// Reads an announcement of the kernel; `None` when it tells of nothing that is followed.
+    pub fn read(message: &Message<'_>) -> Option<Self> {
         match message.kind {
             // Bridges announce changes of their ports as links of their own family, also with
             // RTM_DELLINK when a port merely leaves.

@@ -39,7 +39,7 @@ impl Neighbour {
     }
 
     /// Reads `RTM_NEWNEIGH`.
-    fn read(message: &Message<'_>) -> Option<Self> {
+    pub fn read(message: &Message<'_>) -> Option<Self> {
         let fixed = message.payload.get(..NDMSG_LENGTH)?;
         let (mut ip, mut mac) = (None, None);
         for (kind, value) in attributes(&message.payload[NDMSG_LENGTH..]) {

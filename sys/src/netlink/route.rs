@@ -108,7 +108,7 @@ impl Route {
     }
 
     /// Reads `RTM_NEWROUTE` and `RTM_DELROUTE`.
-    pub(crate) fn read(message: &Message<'_>) -> Option<Self> {
+    pub fn read(message: &Message<'_>) -> Option<Self> {
         let fixed = message.payload.get(..RTMSG_LENGTH)?;
         let unspecified: IpAddr = match i32::from(fixed[0]) {
             libc::AF_INET => Ipv4Addr::UNSPECIFIED.into(),

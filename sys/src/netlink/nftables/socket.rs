@@ -211,14 +211,16 @@ fn explain(error: Error) -> Error {
     error.with_explanation(advice)
 }
 
-fn read_table(message: &Message<'_>) -> Option<(Family, String)> {
+/// A table's family and name, from an answer to a dump of the tables; `None` when it is none.
+pub fn read_table(message: &Message<'_>) -> Option<(Family, String)> {
     let family = Family::from_number(*message.payload.first()?)?;
     let (_, name) =
         attributes(message.payload.get(GENERIC_LENGTH..)?).find(|&(kind, _)| kind == 1)?;
     Some((family, read_text(name)))
 }
 
-fn read_elements(message: &Message<'_>) -> Option<Vec<Element>> {
+/// The elements of a set, from an answer to a dump of it; `None` when it is none.
+pub fn read_elements(message: &Message<'_>) -> Option<Vec<Element>> {
     if message.kind != message_type(NEW_ELEMENTS) {
         return None;
     }
