@@ -18,6 +18,8 @@ standin-lab: the real standin against real kernels and real peers, in namespaces
   standin-lab run NAME… [OPTIONS]      the cases whose names contain NAME
   standin-lab list                     their names
   standin-lab bench failover [--runs N] [--json FILE] [--svg FILE] [--only SUBJECT]…
+  standin-lab bench cluster [--quick] [--runs N] [--minutes M] [--json FILE] [--svg FILE]
+                            [--record] [--only MEASUREMENT]…
 
 Options:
   --jobs N        cases at a time (default 2); those that measure time run alone all the same

@@ -91,12 +91,30 @@ impl Peer {
             (Self::Article, Role::StandIn) => Ok(Some(article(node, other, vip))),
             (Self::Ucarp, _) => Ok(Some(ucarp(node, vip))),
             (Self::KeepalivedDefault, _) => {
-                keepalived(KEEPALIVED_DEFAULT, node, vip, directory).map(Some)
+                keepalived(&filled(KEEPALIVED_DEFAULT, node, vip), node, directory).map(Some)
             }
             (Self::KeepalivedFast, _) => {
-                keepalived(KEEPALIVED_FAST, node, vip, directory).map(Some)
+                keepalived(&filled(KEEPALIVED_FAST, node, vip), node, directory).map(Some)
             }
         }
+    }
+
+    /// As [`Peer::command`], with advertisements sent to the other node alone instead of to the
+    /// group. `None` where the peer has no such setting.
+    pub fn unicast_command(
+        self,
+        node: Node<'_>,
+        other: Node<'_>,
+        vip: Ipv4Addr,
+        directory: &Path,
+    ) -> io::Result<Option<Command>> {
+        let template = match self {
+            Self::Article | Self::Ucarp => return Ok(None),
+            Self::KeepalivedDefault => KEEPALIVED_DEFAULT,
+            Self::KeepalivedFast => KEEPALIVED_FAST,
+        };
+        let text = unicast(&filled(template, node, vip), node, other);
+        keepalived(&text, node, directory).map(Some)
     }
 }
 
@@ -129,14 +147,9 @@ fn ucarp(node: Node<'_>, vip: Ipv4Addr) -> Command {
     command
 }
 
-fn keepalived(
-    template: &str,
-    node: Node<'_>,
-    vip: Ipv4Addr,
-    directory: &Path,
-) -> io::Result<Command> {
+fn keepalived(text: &str, node: Node<'_>, directory: &Path) -> io::Result<Command> {
     let path = |suffix: &str| directory.join(format!("keepalived-{}.{suffix}", node.name));
-    fs::write(path("conf"), filled(template, node, vip))?;
+    fs::write(path("conf"), text)?;
     let mut command = Command::new("keepalived");
     command.args(["--vrrp", "--dont-fork", "--log-console", "--no-syslog", "--log-detail"]);
     command.arg("--use-file").arg(path("conf"));
@@ -156,6 +169,15 @@ fn filled(template: &str, node: Node<'_>, vip: Ipv4Addr) -> String {
         .replace("{INTERFACE}", node.interface)
         .replace("{PRIORITY}", priority)
         .replace("{VIP}", &vip.to_string())
+}
+
+/// A filled template whose advertisements go to the other node alone.
+fn unicast(text: &str, node: Node<'_>, other: Node<'_>) -> String {
+    let addresses = format!(
+        "unicast_src_ip {}\n    unicast_peer {{\n        {}\n    }}\n    virtual_ipaddress {{",
+        node.real, other.real
+    );
+    text.replacen("virtual_ipaddress {", &addresses, 1)
 }
 
 #[cfg(test)]
@@ -188,6 +210,17 @@ mod tests {
             }
             assert!(text.contains("10.9.0.100/32"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_unicast_keepalived_names_both_ends() {
+        let text = unicast(&filled(KEEPALIVED_FAST, brain(), VIP), brain(), pinky());
+        assert!(text.contains("unicast_src_ip 10.9.0.3\n"), "{text}");
+        assert!(text.contains("unicast_peer {\n        10.9.0.2\n    }"), "{text}");
+        assert_eq!(text.matches('{').count(), text.matches('}').count(), "{text}");
+        let nowhere = Path::new("/nowhere");
+        let ucarp = Peer::Ucarp.unicast_command(brain(), pinky(), VIP, nowhere);
+        assert!(ucarp.expect("nothing is written").is_none());
     }
 
     #[test]

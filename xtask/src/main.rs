@@ -55,12 +55,23 @@ Options of failover:
       --runs <N>       runs of each system, in turn [default: 5]
       --json <FILE>    every run's numbers
       --svg <FILE>     a chart
-      --only <SYSTEM>  this system alone; may be repeated";
+      --only <SYSTEM>  this system alone; may be repeated
+
+Options of cluster:
+      --quick          one run of each, and short ones
+      --runs <N>       runs of each measurement, the systems in turn [default: 5]
+      --minutes <M>    how long 20 % of the frames are lost; processors are busy
+                       for half as long [default: 10]
+      --json <FILE>    every run's numbers
+      --svg <FILE>     a chart
+      --record         tables, numbers and chart go into docs/
+      --only <NAME>    this measurement alone; may be repeated: power-off, moves, drain,
+                       stop, restart, killed, hung, nodes, loss, busy";
 
 #[derive(Args)]
 #[command(after_help = BENCH_HELP)]
 struct BenchOptions {
-    /// Handed to the lab as they are, e.g. `failover --runs 5`.
+    /// Handed to the lab as they are, e.g. `failover --runs 5` or `cluster --quick`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }

@@ -8,90 +8,114 @@ use super::report::{Figures, Machine};
 use super::subject::Subject;
 
 const WIDTH: f64 = 860.0;
-const LEFT: f64 = 170.0;
 const RIGHT: f64 = 90.0;
 const TOP: f64 = 64.0;
 const ROW: f64 = 44.0;
-/// The scale's ends in milliseconds.
-const LEAST_MS: f64 = 10.0;
+/// The scale's upper end in milliseconds.
 const MOST_MS: f64 = 20_000.0;
-const MARKS: [(f64, &str); 4] =
-    [(10.0, "10 ms"), (100.0, "100 ms"), (1000.0, "1 s"), (10_000.0, "10 s")];
+const MARKS: [(f64, &str); 5] =
+    [(1.0, "1 ms"), (10.0, "10 ms"), (100.0, "100 ms"), (1000.0, "1 s"), (10_000.0, "10 s")];
 
-/// The chart as a file.
-pub fn svg(figures: &Figures, machine: &Machine) -> String {
-    let rows: Vec<(&str, &[f64], f64)> = Subject::ALL
-        .into_iter()
-        .filter_map(|subject| {
-            let runs = figures.runs("outage", subject.name(), "outage_ms");
-            Some((subject.name(), runs, figures.median("outage", subject.name(), "outage_ms")?))
+/// One bar.
+pub struct Row<'f> {
+    pub label: String,
+    /// It is `standin`.
+    pub ours: bool,
+    pub runs: &'f [f64],
+    pub median: f64,
+}
+
+/// Bars of times in milliseconds.
+pub struct Chart<'f> {
+    pub title: &'f str,
+    /// Where the bars begin: the labels need the room.
+    pub left: f64,
+    /// The scale's lower end in milliseconds.
+    pub least_ms: f64,
+    pub rows: Vec<Row<'f>>,
+}
+
+/// The chart of `bench failover` as a file.
+pub fn failover(figures: &Figures, machine: &Machine) -> String {
+    let row = |subject: Subject| {
+        Some(Row {
+            label: subject.name().to_owned(),
+            ours: subject.name().starts_with("standin"),
+            runs: figures.runs("outage", subject.name(), "outage_ms"),
+            median: figures.median("outage", subject.name(), "outage_ms")?,
         })
-        .collect();
-    let bottom = rows.iter().fold(TOP, |y, _| y + ROW);
-    let height = bottom + 56.0;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-         height=\"{height}\" font-family=\"sans-serif\" font-size=\"14\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
-    );
-    label(
-        &mut svg,
-        16.0,
-        28.0,
-        "start",
-        18,
-        "Power off: how long a client waits for its next answer",
-    );
-    label(&mut svg, 16.0, 48.0, "start", 12, "bar: median; dots: single runs; logarithmic scale");
-    for (mark_ms, name) in MARKS {
-        let x = place(mark_ms);
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"#ddd\"/>"
-        );
-        label(&mut svg, x, bottom + 18.0, "middle", 12, name);
-    }
-    let mut y = TOP;
-    for (name, runs, median) in rows {
-        row(&mut svg, y, name, runs, median);
-        y += ROW;
-    }
-    label(&mut svg, 16.0, height - 10.0, "start", 11, &machine.line());
-    svg.push_str("</svg>\n");
-    svg
-}
-
-fn row(svg: &mut String, y: f64, name: &str, runs: &[f64], median: f64) {
-    let fill = if name.starts_with("standin") { "#2b7a4b" } else { "#8a8f98" };
-    let (middle, end) = (y + ROW / 2.0, place(median));
-    label(svg, LEFT - 12.0, middle + 5.0, "end", 14, name);
-    let _ = writeln!(
-        svg,
-        "<rect x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{fill}\"/>",
-        y + 10.0,
-        (end - LEFT).max(1.0),
-        ROW - 20.0
-    );
-    for run in runs {
-        let _ = writeln!(
-            svg,
-            "<circle cx=\"{:.1}\" cy=\"{middle:.1}\" r=\"3.5\" fill=\"white\" stroke=\"black\"/>",
-            place(*run)
-        );
-    }
-    let most = runs.iter().copied().fold(median, f64::max);
-    let text = if median < 1000.0 {
-        format!("{median:.0} ms")
-    } else {
-        format!("{:.2} s", median / 1000.0)
     };
-    label(svg, place(most) + 10.0, middle + 5.0, "start", 14, &text);
+    let title = "Power off: how long a client waits for its next answer";
+    let rows = Subject::ALL.into_iter().filter_map(row).collect();
+    Chart { title, left: 170.0, least_ms: 10.0, rows }.svg(machine)
 }
 
-/// The horizontal place of a time.
-fn place(ms: f64) -> f64 {
-    let part = (ms.clamp(LEAST_MS, MOST_MS) / LEAST_MS).ln() / (MOST_MS / LEAST_MS).ln();
-    LEFT + part * (WIDTH - LEFT - RIGHT)
+impl Chart<'_> {
+    /// The chart as a file.
+    pub fn svg(&self, machine: &Machine) -> String {
+        let bottom = self.rows.iter().fold(TOP, |y, _| y + ROW);
+        let height = bottom + 56.0;
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
+             height=\"{height}\" font-family=\"sans-serif\" font-size=\"14\">\n\
+             <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
+        );
+        label(&mut svg, 16.0, 28.0, "start", 18, self.title);
+        let legend = "bar: median; dots: single runs; logarithmic scale";
+        label(&mut svg, 16.0, 48.0, "start", 12, legend);
+        for (mark_ms, name) in MARKS.into_iter().filter(|(mark_ms, _)| *mark_ms >= self.least_ms) {
+            let x = self.place(mark_ms);
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"#ddd\"/>"
+            );
+            label(&mut svg, x, bottom + 18.0, "middle", 12, name);
+        }
+        let mut y = TOP;
+        for row in &self.rows {
+            self.draw(&mut svg, y, row);
+            y += ROW;
+        }
+        label(&mut svg, 16.0, height - 10.0, "start", 11, &machine.line());
+        svg.push_str("</svg>\n");
+        svg
+    }
+
+    fn draw(&self, svg: &mut String, y: f64, row: &Row<'_>) {
+        let Row { runs, median, .. } = *row;
+        let left = self.left;
+        let fill = if row.ours { "#2b7a4b" } else { "#8a8f98" };
+        let (middle, end) = (y + ROW / 2.0, self.place(median));
+        label(svg, left - 12.0, middle + 5.0, "end", 14, &row.label);
+        let _ = writeln!(
+            svg,
+            "<rect x=\"{left}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{fill}\"/>",
+            y + 10.0,
+            (end - left).max(1.0),
+            ROW - 20.0
+        );
+        for run in runs {
+            let _ = writeln!(
+                svg,
+                "<circle cx=\"{:.1}\" cy=\"{middle:.1}\" r=\"3.5\" fill=\"white\" stroke=\"black\"/>",
+                self.place(*run)
+            );
+        }
+        let most = runs.iter().copied().fold(median, f64::max);
+        let text = if median < 1000.0 {
+            format!("{median:.0} ms")
+        } else {
+            format!("{:.2} s", median / 1000.0)
+        };
+        label(svg, self.place(most) + 10.0, middle + 5.0, "start", 14, &text);
+    }
+
+    /// The horizontal place of a time.
+    fn place(&self, ms: f64) -> f64 {
+        let part = (ms.clamp(self.least_ms, MOST_MS) / self.least_ms).ln()
+            / (MOST_MS / self.least_ms).ln();
+        self.left + part * (WIDTH - self.left - RIGHT)
+    }
 }
 
 fn label(svg: &mut String, x: f64, y: f64, anchor: &str, size: u32, text: &str) {
@@ -120,7 +144,7 @@ mod tests {
             load: String::new(),
             commit: "abc".into(),
         };
-        let svg = svg(&figures, &machine);
+        let svg = failover(&figures, &machine);
         assert_eq!(svg.matches("<circle").count(), 4, "{svg}");
         assert!(svg.contains("1.00 s") && svg.contains("6.50 s"), "{svg}");
         assert!(svg.contains("A &amp; B &lt;C>") && svg.ends_with("</svg>\n"), "{svg}");
@@ -128,7 +152,8 @@ mod tests {
 
     #[test]
     fn times_are_placed_between_the_ends() {
-        assert!(place(1.0) >= LEFT && place(1e9) <= WIDTH - RIGHT + 0.1);
-        assert!(place(100.0) < place(1000.0));
+        let chart = Chart { title: "", left: 170.0, least_ms: 10.0, rows: Vec::new() };
+        assert!(chart.place(1.0) >= 170.0 && chart.place(1e9) <= WIDTH - RIGHT + 0.1);
+        assert!(chart.place(100.0) < chart.place(1000.0));
     }
 }

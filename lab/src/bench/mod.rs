@@ -1,23 +1,26 @@
 //! `bench failover`: our figures beside those of the systems people use today, in one set-up.
+//! `bench cluster` is in [`mod@cluster`].
 //!
 //! Owns the order of the measurements and what is printed. Each measurement runs in a sandbox of
 //! its own (`measure`) and gives one line of JSON; nothing else runs meanwhile. The machine is
 //! never as quiet as one would wish, so the subjects take turns, and medians and ratios count.
 
 mod chart;
+mod cluster;
 mod measure;
 mod report;
 mod subject;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::runner::Sandboxed;
-pub use measure::measure;
+use crate::story::Lab;
 use report::{Figures, Machine};
 use subject::Subject;
 
@@ -25,6 +28,8 @@ use subject::Subject;
 const RESULT: &str = "RESULT ";
 /// `standin` alone is measured under loss: so many times, since each takes a minute.
 const LOSS_RUNS: usize = 1;
+/// A measurement of `failover` that is not done by then hangs.
+const LONGEST: Duration = Duration::from_mins(4);
 
 struct Options {
     runs: usize,
@@ -36,9 +41,27 @@ struct Options {
 
 /// Runs a benchmark.
 pub fn run(words: &[String]) -> Result<ExitCode> {
-    let Some((which, rest)) = words.split_first() else { bail!("which benchmark? `failover`") };
-    ensure!(which == "failover", "there is no benchmark {which:?}; there is `failover`");
-    let options = Options::parse(rest)?;
+    let Some((which, rest)) = words.split_first() else {
+        bail!("which benchmark? `failover` or `cluster`")
+    };
+    match which.as_str() {
+        "failover" => failover(rest),
+        "cluster" => cluster::run(rest),
+        _ => bail!("there is no benchmark {which:?}; there are `failover` and `cluster`"),
+    }
+}
+
+/// One measurement, inside its sandbox.
+pub fn measure(lab: &Lab, what: &str, rest: &[String]) -> Result<()> {
+    if what == cluster::NAME {
+        cluster::measure(lab, rest)
+    } else {
+        measure::measure(lab, what, rest)
+    }
+}
+
+fn failover(words: &[String]) -> Result<ExitCode> {
+    let options = Options::parse(words)?;
     let subjects: Vec<Subject> =
         Subject::ALL.into_iter().filter(|subject| options.wants(subject.name())).collect();
     for subject in &subjects {
@@ -48,43 +71,55 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
     for round in 1..=options.runs {
         println!("round {round} of {}", options.runs);
         for subject in &subjects {
-            once(&options, &mut figures, "outage", subject.name())?;
+            one(&options, &mut figures, "outage", subject.name())?;
         }
         for subject in subjects.iter().filter(|subject| subject.hands_back()) {
-            once(&options, &mut figures, "hand-back", subject.name())?;
+            one(&options, &mut figures, "hand-back", subject.name())?;
         }
         if options.wants("left-behind") {
-            once(&options, &mut figures, "left-behind", "SIGKILL")?;
-            once(&options, &mut figures, "left-behind", "SIGSTOP")?;
+            one(&options, &mut figures, "left-behind", "SIGKILL")?;
+            one(&options, &mut figures, "left-behind", "SIGSTOP")?;
         }
     }
     if options.wants("loss") {
         for _ in 0..LOSS_RUNS {
-            once(&options, &mut figures, "loss", Subject::Standin.name())?;
+            one(&options, &mut figures, "loss", Subject::Standin.name())?;
             if options.only.is_empty() {
-                once(&options, &mut figures, "loss", Subject::KEEPALIVED_FAST.name())?;
+                one(&options, &mut figures, "loss", Subject::KEEPALIVED_FAST.name())?;
             }
         }
     }
     let machine = Machine::read();
     print!("{}", report::text(&figures, &machine));
-    if let Some(path) = &options.json {
-        let text = format!("{:#}\n", report::json(&figures, &machine));
-        fs::write(path, text).with_context(|| path.display().to_string())?;
-        println!("written: {}", path.display());
-    }
-    if let Some(path) = &options.svg {
-        fs::write(path, chart::svg(&figures, &machine))
-            .with_context(|| path.display().to_string())?;
-        println!("written: {}", path.display());
-    }
+    let json = report::json(&figures, &machine, report::AIMS);
+    write_down(options.json.as_deref(), &format!("{json:#}\n"))?;
+    write_down(options.svg.as_deref(), &chart::failover(&figures, &machine))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// One measurement. One that fails is told and left out; it must not take the others with it.
-fn once(options: &Options, figures: &mut Figures, what: &str, subject: &str) -> Result<()> {
+/// Writes a file where one is wanted.
+fn write_down(path: Option<&Path>, text: &str) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    fs::write(path, text).with_context(|| path.display().to_string())?;
+    println!("written: {}", path.display());
+    Ok(())
+}
+
+fn one(options: &Options, figures: &mut Figures, what: &str, subject: &str) -> Result<()> {
     let arguments = [what.to_owned(), subject.to_owned()];
-    let (good, output, took) = Sandboxed::start(&arguments, options.keep_user)?.finish()?;
+    once(figures, (what, subject), &arguments, LONGEST, options.keep_user)
+}
+
+/// One measurement. One that fails is told and left out; it must not take the others with it.
+fn once(
+    figures: &mut Figures,
+    (what, subject): (&str, &str),
+    arguments: &[String],
+    longest: Duration,
+    keep_user: bool,
+) -> Result<()> {
+    let sandboxed = Sandboxed::start(arguments, keep_user)?;
+    let (good, output, took) = sandboxed.finish_within(longest)?;
     let result = output.lines().find_map(|line| line.strip_prefix(RESULT));
     let Some(result) = result.filter(|_| good) else {
         println!("{what} of {subject} failed:");

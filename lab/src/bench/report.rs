@@ -37,12 +37,14 @@ impl Figures {
         median(self.runs(what, subject, name))
     }
 
-    fn most(&self, what: &str, subject: &str, name: &str) -> Option<f64> {
+    /// The worst run of one figure.
+    pub fn most(&self, what: &str, subject: &str, name: &str) -> Option<f64> {
         self.runs(what, subject, name).iter().copied().reduce(f64::max)
     }
 }
 
-fn median(numbers: &[f64]) -> Option<f64> {
+/// The middle, or the mean of the two middle ones.
+pub fn median(numbers: &[f64]) -> Option<f64> {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -103,17 +105,18 @@ fn commit() -> Option<String> {
 }
 
 /// An aim of the issue: what, of whom, by which figure, and how much it may be.
-struct Aim {
-    sentence: &'static str,
-    elsewhere: &'static str,
-    key: (&'static str, &'static str, &'static str),
-    most: f64,
-    unit: &'static str,
+pub struct Aim {
+    pub sentence: &'static str,
+    pub elsewhere: &'static str,
+    pub key: (&'static str, &'static str, &'static str),
+    pub most: f64,
+    pub unit: &'static str,
     /// Judged by the worst run instead of the median.
-    worst: bool,
+    pub worst: bool,
 }
 
-const AIMS: &[Aim] = &[
+/// Those of `bench failover`.
+pub const AIMS: &[Aim] = &[
     Aim {
         sentence: "outage at the client, power off, default",
         elsewhere: "article 6.5–12 s, keepalived 3.45 s",
@@ -243,18 +246,19 @@ pub fn text(figures: &Figures, machine: &Machine) -> String {
             );
         }
     }
-    aims(&mut text, figures);
+    aims(&mut text, figures, AIMS);
     for failed in &figures.failed {
         let _ = writeln!(text, "failed: {failed}");
     }
     text
 }
 
-fn aims(text: &mut String, figures: &Figures) {
+/// The aims, each with what was measured.
+pub fn aims(text: &mut String, figures: &Figures, aims: &[Aim]) {
     let _ = writeln!(text, "\nthe issue's figures");
     let _ =
         writeln!(text, "  {:<44} {:>12} {:>12}  {:<7} elsewhere", "", "measured", "at most", "");
-    for aim in AIMS {
+    for aim in aims {
         let Some(number) = aim.number(figures) else { continue };
         let met = if number <= aim.most { "met" } else { "MISSED" };
         let most = format!("{} {}", aim.most, aim.unit);
@@ -269,7 +273,7 @@ fn aims(text: &mut String, figures: &Figures) {
 }
 
 /// Everything, for programs.
-pub fn json(figures: &Figures, machine: &Machine) -> Value {
+pub fn json(figures: &Figures, machine: &Machine, aims: &[Aim]) -> Value {
     let rows: Vec<Value> = figures
         .numbers
         .iter()
@@ -283,7 +287,7 @@ pub fn json(figures: &Figures, machine: &Machine) -> Value {
             })
         })
         .collect();
-    let aims: Vec<Value> = AIMS
+    let aims: Vec<Value> = aims
         .iter()
         .filter_map(|aim| {
             let number = aim.number(figures)?;
@@ -333,7 +337,7 @@ mod tests {
         }
         figures.add("loss", "standin", "takeovers", 1.0);
         let mut text = String::new();
-        aims(&mut text, &figures);
+        aims(&mut text, &figures, AIMS);
         assert!(text.contains("met     article"), "{text}");
         assert!(text.contains("MISSED  8 moves"), "{text}");
     }

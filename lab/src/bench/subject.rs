@@ -187,7 +187,7 @@ fn v4(number: u8) -> Ipv4Addr {
 }
 
 /// Between 0 and 1; the clock's finest digits are random enough to pick a phase.
-fn random_fraction() -> f64 {
+pub fn random_fraction() -> f64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     f64::from(now.subsec_nanos() % 1_000_003) / 1_000_003.0
 }

@@ -15,7 +15,7 @@ mod switch;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use standin_core::wire::Mac;
 
 use crate::capture::Capture;
@@ -108,6 +108,13 @@ impl<'l> World<'l> {
         lan_host(&self.switch, self.lan, name, number)
     }
 
+    /// One more host on the common segment that answers nobody but by its kernel.
+    pub fn add_quiet_host(&self, name: &str, number: u8) -> Result<Rc<Host>> {
+        let host = Rc::new(Host::new(name)?);
+        wire(&self.switch, self.lan, LAN, &host, number, "eth0")?;
+        Ok(host)
+    }
+
     /// A host on the client's side of the router: nobody on the common segment hears its ARP.
     pub fn add_host_outside(&self, name: &str, number: u8) -> Result<Rc<Host>> {
         let host = Rc::new(Host::new(name)?);
@@ -160,6 +167,13 @@ impl<'l> World<'l> {
     /// Captures what a host says and hears.
     pub fn capture_at(&self, host: &Host) -> Result<Capture> {
         Capture::start(self.switch.namespace(), host.nic().port)
+    }
+
+    /// Captures what the router hears on the common segment.
+    pub fn capture_lan(&self) -> Result<Capture> {
+        let nics = self.router.nics();
+        let nic = nics.iter().find(|nic| nic.name == "eth1").context("the router's second wire")?;
+        Capture::start(self.switch.namespace(), nic.port)
     }
 
     /// A client that asks `vip` through the router.

@@ -25,6 +25,8 @@ enum Fault {
     Loss { port: String, percent: u32 },
     /// Nothing passes between two ports.
     Partition { one: String, other: String },
+    /// Nothing passes at these ports.
+    Silence { ports: Vec<String> },
 }
 
 impl Fault {
@@ -38,6 +40,11 @@ impl Fault {
                 "iifname \"{one}\" oifname \"{other}\" drop;\n\
                  iifname \"{other}\" oifname \"{one}\" drop;\n"
             ),
+            Self::Silence { ports } => {
+                let ports: Vec<String> = ports.iter().map(|port| format!("\"{port}\"")).collect();
+                let set = ports.join(", ");
+                format!("iifname {{ {set} }} drop;\noifname {{ {set} }} drop;\n")
+            }
         }
     }
 }
@@ -94,6 +101,13 @@ impl Switch {
     /// Nothing passes between two ports any more, or everything does again.
     pub fn partition(&self, one: &str, other: &str, parted: bool) -> Result<()> {
         self.set(Fault::Partition { one: one.to_owned(), other: other.to_owned() }, parted)
+    }
+
+    /// Nothing passes at these ports any more, from one moment on. Their carrier stays, and so the
+    /// bridge goes on knowing who was there, and floods nobody with what is for them.
+    pub fn silence(&self, ports: &[&str]) -> Result<()> {
+        let ports = ports.iter().map(|port| (*port).to_owned()).collect();
+        self.set(Fault::Silence { ports }, true)
     }
 
     fn set(&self, fault: Fault, present: bool) -> Result<()> {

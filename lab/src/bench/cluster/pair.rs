@@ -1,0 +1,289 @@
+//! Two nodes that share one VIP: `standin run` in one of its settings, or keepalived.
+//!
+//! Owns how each is started, ended, and told to do something. Brain is home and holds the VIP;
+//! Pinky waits.
+
+use std::cell::RefCell;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use standin_sys::process::{CommandExt, ProcessHandle};
+use standin_sys::signal::SIGTERM;
+
+use crate::bench::subject::random_fraction;
+use crate::daemon::Daemon;
+use crate::peers::{Node, Peer, Role};
+use crate::sandbox;
+use crate::story::Lab;
+use crate::wait::{self, PATIENCE};
+use crate::world::{BRAIN, Family, Host, LAN, PINKY, World};
+
+/// keepalived waits for three advertisements before anything.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// A system in one of its settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// With this `dead-after`, or as it comes.
+    Standin(Option<Duration>),
+    Keepalived(Peer),
+}
+
+impl System {
+    /// By the name it has in the tables: `standin`, `standin-10ms`, `keepalived-fast`.
+    pub fn named(name: &str) -> Result<Self> {
+        if let Some(peer) = Peer::ALL.into_iter().find(|peer| peer.name() == name) {
+            return Ok(Self::Keepalived(peer));
+        }
+        let setting = name.strip_prefix("standin").with_context(|| format!("no system {name}"))?;
+        if setting.is_empty() {
+            return Ok(Self::Standin(None));
+        }
+        let number = setting.strip_prefix('-').and_then(|rest| rest.strip_suffix("ms"));
+        let milliseconds = number.and_then(|number| number.parse().ok());
+        let milliseconds = milliseconds.with_context(|| format!("no system {name}"))?;
+        Ok(Self::Standin(Some(Duration::from_millis(milliseconds))))
+    }
+
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Standin(_))
+    }
+
+    /// Fails with a package's name where a program is missing.
+    pub fn require_programs(self) -> Result<()> {
+        if self.is_ours() { Ok(()) } else { sandbox::require("keepalived", "keepalived") }
+    }
+
+    /// From one sign of life to the next: a fault comes at a random phase of it.
+    fn rhythm(self) -> Duration {
+        match self {
+            Self::Standin(dead_after) => dead_after.unwrap_or(Duration::from_secs(1)) / 4,
+            Self::Keepalived(Peer::KeepalivedFast) => Duration::from_millis(10),
+            Self::Keepalived(_) => Duration::from_secs(1),
+        }
+    }
+}
+
+/// One of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Pinky, which waits.
+    Waiting,
+    /// Brain, which holds the VIP.
+    Home,
+}
+
+/// The two of them, started.
+pub struct Pair<'w, 'l> {
+    world: &'w World<'l>,
+    system: System,
+    daemons: RefCell<[Option<Daemon>; 2]>,
+}
+
+impl<'w, 'l> Pair<'w, 'l> {
+    /// Starts both; returns when home has the VIP and the other watches.
+    pub fn start(world: &'w World<'l>, system: System) -> Result<Self> {
+        let pair = Self { world, system, daemons: RefCell::default() };
+        if system.is_ours() {
+            keygen(world.lab, &world.pinky)?;
+        }
+        for side in [Side::Home, Side::Waiting] {
+            pair.start_side(side)?;
+        }
+        for side in [Side::Home, Side::Waiting] {
+            pair.wait_ready(side)?;
+        }
+        pair.wait_home_holds()?;
+        Ok(pair)
+    }
+
+    /// The VIP of both.
+    pub fn vip() -> IpAddr {
+        Family::V4.vip(BRAIN)
+    }
+
+    fn host(&self, side: Side) -> &'w Host {
+        match side {
+            Side::Waiting => &self.world.pinky,
+            Side::Home => &self.world.brain,
+        }
+    }
+
+    /// Waits until home holds the VIP, alone.
+    pub fn wait_home_holds(&self) -> Result<()> {
+        self.wait_held_by(Side::Home)
+    }
+
+    /// Waits until one has the VIP and the other has not.
+    pub fn wait_held_by(&self, side: Side) -> Result<()> {
+        let other = if side == Side::Home { Side::Waiting } else { Side::Home };
+        let name = self.host(side).name();
+        wait::until_true(&format!("{name} holds the VIP, alone"), READY_WITHIN, || {
+            self.host(side).has(Self::vip()) && !self.host(other).has(Self::vip())
+        })
+    }
+
+    /// Whether home has the VIP, and whether the other has. Both only where both had it at one
+    /// moment: home is looked at before the other and after.
+    pub fn holders(&self) -> (bool, bool) {
+        let vip = Self::vip();
+        let before = self.world.brain.has(vip);
+        let waiting = self.world.pinky.has(vip);
+        let home = if waiting { before && self.world.brain.has(vip) } else { before };
+        (home, waiting)
+    }
+
+    /// A moment in which nothing happens, of a random length.
+    pub fn settle(&self) {
+        let rhythm = self.system.rhythm();
+        std::thread::sleep(Duration::from_millis(300) + rhythm + rhythm.mul_f64(random_fraction()));
+    }
+
+    /// Starts a side's daemon.
+    pub fn start_side(&self, side: Side) -> Result<()> {
+        let daemon = match self.system {
+            System::Standin(dead_after) => self.start_standin(side, dead_after)?,
+            System::Keepalived(peer) => self.start_keepalived(side, peer)?,
+        };
+        self.daemons.borrow_mut()[side as usize] = Some(daemon);
+        Ok(())
+    }
+
+    /// Waits until a side's daemon knows how things are.
+    pub fn wait_ready(&self, side: Side) -> Result<()> {
+        self.daemon(side, |daemon| match self.system {
+            System::Standin(_) => daemon.wait_after(0, "ready", READY_WITHIN).map(drop),
+            System::Keepalived(_) => {
+                let word = if side == Side::Home { "MASTER" } else { "BACKUP" };
+                wait::until_true("keepalived has found its part", READY_WITHIN, || {
+                    daemon.text().contains(&format!("Entering {word} STATE"))
+                })
+            }
+        })
+    }
+
+    fn start_standin(&self, side: Side, dead_after: Option<Duration>) -> Result<Daemon> {
+        let host = self.host(side);
+        let directory = Lab::directory().display();
+        let timing = dead_after.map_or_else(String::new, |time| {
+            format!("[timing]\ndead-after = \"{}ms\"\n", time.as_millis())
+        });
+        let text = format!(
+            "cluster = \"bench\"\nkey-file = \"{directory}/key\"\n[nodes]\npinky = \"{}\"\n\
+             brain = \"{}\"\n[[vip]]\naddress = \"{}\"\nhome = \"brain\"\n{timing}\
+             [control]\nsocket = \"{}\"\n",
+            Family::V4.real(PINKY),
+            Family::V4.real(BRAIN),
+            Self::vip(),
+            socket(host)
+        );
+        start_node(self.world.lab, host, &text)
+    }
+
+    fn start_keepalived(&self, side: Side, peer: Peer) -> Result<Daemon> {
+        let node = |side| {
+            let (name, number, role) = match side {
+                Side::Waiting => ("pinky", PINKY, Role::StandIn),
+                Side::Home => ("brain", BRAIN, Role::Home),
+            };
+            Node { name, interface: "eth0", real: Ipv4Addr::new(10, LAN, 0, number), role }
+        };
+        let other = if side == Side::Home { Side::Waiting } else { Side::Home };
+        let IpAddr::V4(vip) = Self::vip() else { bail!("the VIP is IPv4") };
+        let command = peer.unicast_command(node(side), node(other), vip, Lab::directory());
+        let mut command = command.context("keepalived's files")?.context("keepalived's command")?;
+        let host = self.host(side);
+        command.in_namespace(host.namespace());
+        host.start(self.world.lab, peer.name(), &mut command)
+    }
+
+    /// Works with a side's daemon.
+    pub fn daemon<T>(&self, side: Side, work: impl FnOnce(&Daemon) -> Result<T>) -> Result<T> {
+        let daemons = self.daemons.borrow();
+        work(daemons[side as usize].as_ref().context("a daemon that was started")?)
+    }
+
+    /// Gives an order at a side's control socket.
+    pub fn order(&self, side: Side, order: &str) -> Result<()> {
+        ensure!(self.system.is_ours(), "only standin takes orders");
+        let host = self.host(side);
+        let line = format!("{order} --json --socket {}", socket(host));
+        let output = host.standin(self.world.lab, &line)?;
+        ensure!(
+            output.status.success(),
+            "standin {order}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(())
+    }
+
+    /// Ends the holder's daemon as an administrator would, and waits for its end.
+    pub fn stop_home(&self) -> Result<()> {
+        self.daemon(Side::Home, |daemon| {
+            daemon.signal(SIGTERM)?;
+            daemon.wait_end(READY_WITHIN).map(drop)
+        })
+    }
+
+    /// Ends the holder's daemon in the way that is meant for a restart.
+    pub fn stop_home_for_restart(&self) -> Result<()> {
+        if !self.system.is_ours() {
+            return self.stop_home();
+        }
+        self.order(Side::Home, "stop --keep")?;
+        self.daemon(Side::Home, |daemon| daemon.wait_end(PATIENCE).map(drop))
+    }
+
+    /// A signal to every process of the holder's daemon. keepalived has two.
+    pub fn signal_home(&self, signal: i32) -> Result<()> {
+        if !self.system.is_ours() {
+            let path = Lab::directory().join("keepalived-brain.vrrp.pid");
+            let text = fs::read_to_string(path).context("keepalived's pid file")?;
+            let id = text.trim().parse().context("keepalived's pid file")?;
+            // Its parent first: it would start another.
+            self.daemon(Side::Home, |daemon| daemon.signal(signal))?;
+            return Ok(ProcessHandle::open(id)?.send_signal(signal)?);
+        }
+        self.daemon(Side::Home, |daemon| daemon.signal(signal))
+    }
+}
+
+/// Writes the key of the cluster: the hosts of the lab share a file system.
+pub fn keygen(lab: &Lab, host: &Host) -> Result<()> {
+    let output = host.standin(lab, &format!("keygen {}/key", Lab::directory().display()))?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
+}
+
+/// The control socket of a host.
+pub fn socket(host: &Host) -> String {
+    format!("{}/{}.sock", Lab::directory().display(), host.name())
+}
+
+/// Starts `standin run` on a host with this file.
+pub fn start_node(lab: &Lab, host: &Host, text: &str) -> Result<Daemon> {
+    let file = format!("{}/{}.toml", Lab::directory().display(), host.name());
+    fs::write(&file, text).context("write the file of the cluster")?;
+    let mut command = host.command(lab.standin());
+    command.args(["run", &file, "--node", host.name(), "--log", "json"]);
+    host.start(lab, "standin run", &mut command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systems_have_names() {
+        let named = |name| System::named(name).ok();
+        assert_eq!(named("standin"), Some(System::Standin(None)));
+        let ten = Duration::from_millis(10);
+        assert_eq!(named("standin-10ms"), Some(System::Standin(Some(ten))));
+        assert_eq!(named("keepalived-fast"), Some(System::Keepalived(Peer::KeepalivedFast)));
+        for wrong in ["", "stand", "standin-", "standin-ms", "standin-10s", "standin10ms"] {
+            assert_eq!(named(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The tables of `bench cluster`, its aims and its chart.
+
+use std::fmt::Write as _;
+
+use crate::bench::chart::{Chart, Row};
+use crate::bench::report::{self, Aim, Figures, Machine, median};
+
+/// A table: one figure of one measurement, and whom it is compared with.
+struct Table {
+    title: &'static str,
+    what: &'static str,
+    figure: &'static str,
+    /// Ours, and a peer whose setting is like it.
+    rows: &'static [(&'static str, Option<&'static str>)],
+}
+
+/// The slow settings and the fast ones.
+const BOTH: &[(&str, Option<&str>)] =
+    &[("standin-10ms", Some("keepalived-fast")), ("standin", Some("keepalived-default"))];
+const DEFAULT: &[(&str, Option<&str>)] = &[("standin", Some("keepalived-default"))];
+const ALONE: &[(&str, Option<&str>)] = &[("standin", None)];
+const NODES: &[(&str, Option<&str>)] =
+    &[("homes-1", None), ("homes-16", None), ("pool-1", None), ("pool-16", None)];
+
+const TABLES: &[Table] = &[
+    Table {
+        title: "power off: longest wait at the client, ms",
+        what: "power-off",
+        figure: "outage_ms",
+        rows: BOTH,
+    },
+    Table { title: "planned moves: lost", what: "moves", figure: "lost", rows: ALONE },
+    Table {
+        title: "planned moves: longest wait, ms",
+        what: "moves",
+        figure: "outage_ms",
+        rows: ALONE,
+    },
+    Table { title: "drained and taken back: lost", what: "drain", figure: "lost", rows: ALONE },
+    Table { title: "holder stopped: lost", what: "stop", figure: "lost", rows: BOTH },
+    Table {
+        title: "holder stopped: longest wait, ms",
+        what: "stop",
+        figure: "outage_ms",
+        rows: BOTH,
+    },
+    Table { title: "holder restarted: lost", what: "restart", figure: "lost", rows: BOTH },
+    Table {
+        title: "holder restarted: moves seen by the client",
+        what: "restart",
+        figure: "moves",
+        rows: BOTH,
+    },
+    Table {
+        title: "daemon killed: two hold it for, ms (of 8 s)",
+        what: "killed",
+        figure: "overlap_ms",
+        rows: DEFAULT,
+    },
+    Table {
+        title: "daemon killed: longest wait, ms",
+        what: "killed",
+        figure: "outage_ms",
+        rows: DEFAULT,
+    },
+    Table {
+        title: "daemon hung: two hold it for, ms (of 8 s)",
+        what: "hung",
+        figure: "overlap_ms",
+        rows: DEFAULT,
+    },
+    Table {
+        title: "daemon hung: longest wait, ms",
+        what: "hung",
+        figure: "outage_ms",
+        rows: DEFAULT,
+    },
+    Table {
+        title: "64 nodes, 64 VIPs: from the cut to the last one announced elsewhere, ms",
+        what: "nodes",
+        figure: "converged_ms",
+        rows: NODES,
+    },
+];
+
+const fn aim(
+    sentence: &'static str,
+    key: (&'static str, &'static str, &'static str),
+    (most, unit): (f64, &'static str),
+    elsewhere: &'static str,
+) -> Aim {
+    Aim { sentence, elsewhere, key, most, unit, worst: true }
+}
+
+/// What the issue asks for.
+pub const AIMS: &[Aim] = &[
+    Aim {
+        worst: false,
+        ..aim(
+            "power off, dead-after 10ms: median wait",
+            ("power-off", "standin-10ms", "outage_ms"),
+            (12.0, "ms"),
+            "35–38 ms",
+        )
+    },
+    Aim {
+        worst: false,
+        ..aim(
+            "power off, default: median wait",
+            ("power-off", "standin", "outage_ms"),
+            (1100.0, "ms"),
+            "3.45 s",
+        )
+    },
+    aim("planned moves: lost in a run", ("moves", "standin", "lost"), (0.0, ""), "6 to 610 each"),
+    aim("drained and taken back: lost", ("drain", "standin", "lost"), (0.0, ""), "6 to 610"),
+    aim("holder stopped: lost", ("stop", "standin", "lost"), (1.0, ""), "6 to 610"),
+    aim("restart with --keep: lost", ("restart", "standin", "lost"), (0.0, ""), "7 to 616"),
+    aim("restart with --keep: moves", ("restart", "standin", "moves"), (0.0, ""), "2"),
+    aim("daemon killed: two hold it", ("killed", "standin", "overlap_ms"), (0.0, "ms"), "for ever"),
+    aim("daemon killed: wait", ("killed", "standin", "outage_ms"), (150.0, "ms"), ""),
+    aim("daemon hung: two hold it", ("hung", "standin", "overlap_ms"), (0.0, "ms"), "for ever"),
+    aim("daemon hung: wait", ("hung", "standin", "outage_ms"), (150.0, "ms"), ""),
+    aim(
+        "20 % loss, dead-after 50ms: moves",
+        ("loss", "standin-50ms", "moves"),
+        (0.0, ""),
+        "8 in 6 s",
+    ),
+    aim("busy, dead-after 100ms: moves", ("busy", "standin-100ms", "moves"), (0.0, ""), "flapped"),
+    aim("64 nodes, 1 lost", ("nodes", "homes-1", "converged_ms"), (3000.0, "ms"), ""),
+    aim("64 nodes, 16 lost", ("nodes", "homes-16", "converged_ms"), (3000.0, "ms"), ""),
+    aim("64 nodes, a pool, 1 lost", ("nodes", "pool-1", "converged_ms"), (3000.0, "ms"), ""),
+    aim("64 nodes, a pool, 16 lost", ("nodes", "pool-16", "converged_ms"), (3000.0, "ms"), ""),
+];
+
+/// The tables.
+pub fn text(figures: &Figures, machine: &Machine) -> String {
+    let mut text = format!("\n{}\n", machine.line());
+    for table in TABLES {
+        table.print(&mut text, figures);
+    }
+    for (what, title) in
+        [("loss", "20 % of all frames lost each way"), ("busy", "4 processes that spin")]
+    {
+        for subject in ["standin-50ms", "standin-100ms", "keepalived-fast"] {
+            let number = |name| figures.median(what, subject, name);
+            let (Some(moves), Some(seconds)) = (number("moves"), number("seconds")) else {
+                continue;
+            };
+            let _ = writeln!(text, "\n{title}, {subject}: {moves} moves in {seconds} s");
+        }
+    }
+    report::aims(&mut text, figures, AIMS);
+    for failed in &figures.failed {
+        let _ = writeln!(text, "failed: {failed}");
+    }
+    text
+}
+
+impl Table {
+    fn print(&self, text: &mut String, figures: &Figures) {
+        let runs = |subject: &str| figures.runs(self.what, subject, self.figure);
+        let rows = self.rows.iter().flat_map(|(ours, peer)| {
+            [Some((*ours, None)), peer.map(|peer| (peer, Some(*ours)))].into_iter().flatten()
+        });
+        let measured: Vec<_> = rows.filter(|(subject, _)| !runs(subject).is_empty()).collect();
+        if measured.is_empty() {
+            return;
+        }
+        let _ = writeln!(text, "\n{}", self.title);
+        let _ = writeln!(
+            text,
+            "  {:<20} {:>10} {:>10} {:>10} {:>6}   ratio",
+            "", "median", "least", "most", "runs"
+        );
+        for (subject, ours) in measured {
+            let numbers = runs(subject);
+            let middle = median(numbers).unwrap_or_default();
+            let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = numbers.iter().copied().fold(0.0, f64::max);
+            let base = ours.and_then(|ours| Some((ours, median(runs(ours))?)));
+            let ratio = base.map_or_else(String::new, |(ours, base)| ratio(middle, ours, base));
+            let _ = writeln!(
+                text,
+                "  {subject:<20} {middle:>10.1} {least:>10.1} {most:>10.1} {:>6}   {ratio}",
+                numbers.len()
+            );
+        }
+    }
+}
+
+fn ratio(number: f64, ours: &str, base: f64) -> String {
+    if base > 0.0 {
+        format!("{:.2} × {ours}", number / base)
+    } else if number > 0.0 {
+        format!("{ours} has none")
+    } else {
+        String::new()
+    }
+}
+
+/// The waits, side by side.
+pub fn chart(figures: &Figures) -> Chart<'_> {
+    let waits = [
+        ("power-off", "power off"),
+        ("stop", "stopped"),
+        ("restart", "restarted"),
+        ("killed", "killed"),
+        ("hung", "hung"),
+    ];
+    let subjects = ["standin-10ms", "keepalived-fast", "standin", "keepalived-default"];
+    let mut rows = Vec::new();
+    for (what, name) in waits {
+        for subject in subjects {
+            if let Some(median) = figures.median(what, subject, "outage_ms") {
+                rows.push(Row {
+                    label: format!("{name}: {subject}"),
+                    ours: subject.starts_with("standin"),
+                    runs: figures.runs(what, subject, "outage_ms"),
+                    median,
+                });
+            }
+        }
+    }
+    for (subject, name) in [("homes-1", "1 of 64 lost"), ("homes-16", "16 of 64 lost")] {
+        if let Some(median) = figures.median("nodes", subject, "converged_ms") {
+            let runs = figures.runs("nodes", subject, "converged_ms");
+            rows.push(Row { label: format!("{name}: standin"), ours: true, runs, median });
+        }
+    }
+    Chart { title: "How long a client waits for its next answer", left: 230.0, least_ms: 1.0, rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_set_beside_ours() {
+        let mut figures = Figures::default();
+        figures.add("power-off", "standin-10ms", "outage_ms", 10.0);
+        figures.add("power-off", "keepalived-fast", "outage_ms", 35.0);
+        figures.add("stop", "standin", "lost", 0.0);
+        figures.add("stop", "keepalived-default", "lost", 610.0);
+        let mut text = String::new();
+        for table in TABLES {
+            table.print(&mut text, &figures);
+        }
+        assert!(text.contains("3.50 × standin-10ms"), "{text}");
+        assert!(text.contains("standin has none"), "{text}");
+        assert_eq!(chart(&figures).rows.len(), 2);
+    }
+}
