@@ -116,6 +116,15 @@ impl Check {
         self.next_run = Some(now + self.interval);
     }
 
+    /// Asks elsewhere for the same service: what was said of it holds until it is said otherwise.
+    pub fn redirect(&mut self, now: Instant, target: CheckTarget) {
+        if self.target != target {
+            let service = self.service;
+            self.aim(now, target);
+            self.service = service;
+        }
+    }
+
     /// Forgets what was known and runs no more until it is told to begin.
     pub fn rest(&mut self) {
         self.service = Service::Unknown;

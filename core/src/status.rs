@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::config::Vantage;
 use crate::decide::Reason;
 use crate::io::CheckTarget;
 use crate::vip::Place;
@@ -122,6 +123,8 @@ pub struct Check {
     pub vip: IpAddr,
     /// What it is aimed at now.
     pub target: CheckTarget,
+    /// Who makes it.
+    pub vantage: Vantage,
     /// What it says.
     pub state: CheckState,
     /// For how long it has said so.

@@ -174,3 +174,24 @@ fn several_checks_of_one_vip_speak_together() {
         assert_eq!(together(services.iter().copied()), all, "{services:?}");
     }
 }
+
+#[test]
+fn a_redirected_check_says_what_it_said_until_it_is_told_otherwise() {
+    let mut check = check(1, 2);
+    run(&mut check, true);
+    check.redirect(at(11), CheckTarget::Vip);
+    assert!(matches!(check.service(), Service::Passing(_)));
+    check.redirect(at(11), HOME);
+    assert!(matches!(check.service(), Service::Passing(_)), "and back");
+    assert_eq!(check.target(), HOME);
+}
+
+#[test]
+fn a_check_that_rests_knows_nothing_and_runs_nothing() {
+    let mut check = check(1, 2);
+    run(&mut check, true);
+    check.rest();
+    assert_eq!((check.service(), check.timeout()), (Service::Unknown, None));
+    check.begin(at(20));
+    assert_eq!(check.timeout(), Some(at(20)));
+}

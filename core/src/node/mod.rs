@@ -416,8 +416,14 @@ impl Node {
         };
         let own = |check: &CheckId| self.config.checks[check.index()].vantage == Vantage::OnItself;
         let aimed: Vec<CheckId> = self.checks_of(id).filter(own).collect();
+        let in_cluster = vip.home() == Home::Cluster;
         for check in aimed {
-            self.checks[check.index()].aim(self.now, target);
+            let aimed = &mut self.checks[check.index()];
+            if in_cluster {
+                aimed.redirect(self.now, target);
+            } else {
+                aimed.aim(self.now, target);
+            }
             self.schedule_check(check);
         }
     }
@@ -513,6 +519,7 @@ impl Node {
             name: settings.name.clone(),
             vip: self.config.vips[settings.vip.index()].address,
             target: check.target(),
+            vantage: settings.vantage,
             state,
             since,
             last_failure: check.last_failure().map(alloc::string::String::from),

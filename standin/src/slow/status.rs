@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use standin_core::config::VipId;
+use standin_core::config::{Vantage, VipId};
 use standin_core::io::CheckTarget;
 use standin_core::node::{ClusterStatus, NodeStatus};
 use standin_core::place::Life;
@@ -184,6 +184,10 @@ fn of_check(check: &Check) -> Value {
         "check": &*check.name,
         "vip": check.vip,
         "at": target,
+        "from": match check.vantage {
+            Vantage::OnItself => "self",
+            Vantage::Peers => "peers",
+        },
         "state": check.state.name(),
         "since_ms": check.since.map(millis),
         "last_failure": check.last_failure,
