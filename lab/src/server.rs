@@ -3,10 +3,11 @@
 //! Owns its threads and sockets; they live in the lab's own process, inside the host's namespace.
 //! Cut links silence it as they silence everything.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -103,10 +104,14 @@ impl Drop for Echo {
     }
 }
 
+/// Addresses at which connections of other hosts are closed without a word.
+type Closed = Arc<Mutex<BTreeSet<IpAddr>>>;
+
 /// Serves a page with the host's name in it, at every address. Stops when dropped.
 pub struct Web {
     stop: Arc<AtomicBool>,
     page: Arc<AtomicU8>,
+    closed: Closed,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -119,31 +124,55 @@ impl Web {
         listener.set_nonblocking(true).context("the page's listener")?;
         let stop = Arc::new(AtomicBool::new(false));
         let page = Arc::new(AtomicU8::new(Page::Whole as u8));
+        let closed = Closed::default();
         let thread = {
-            let (name, stop, page) = (name.to_owned(), stop.clone(), page.clone());
-            std::thread::spawn(move || accept(&listener, &name, &stop, &page))
+            let (name, stop) = (name.to_owned(), stop.clone());
+            let (page, closed) = (page.clone(), closed.clone());
+            std::thread::spawn(move || accept(&listener, &name, &stop, (&page, &closed)))
         };
-        Ok(Self { stop, page, thread: Some(thread) })
+        Ok(Self { stop, page, closed, thread: Some(thread) })
     }
 
     /// Changes the page.
     pub fn show(&self, page: Page) {
         self.page.store(page as u8, Ordering::Relaxed);
     }
+
+    /// Serves no other host at one of its addresses from now on, as behind a wrong firewall.
+    pub fn close(&self, address: IpAddr) {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner).insert(address);
+    }
 }
 
-fn accept(listener: &TcpListener, name: &str, stop: &AtomicBool, page: &AtomicU8) {
+fn accept(
+    listener: &TcpListener,
+    name: &str,
+    stop: &AtomicBool,
+    (page, closed): (&AtomicU8, &Closed),
+) {
     let mut silent = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let Ok((stream, _)) = listener.accept() else {
             std::thread::sleep(Duration::from_millis(5));
             continue;
         };
+        let closed = closed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if is_refused(&stream, &closed) {
+            continue;
+        }
         match Page::from_number(page.load(Ordering::Relaxed)) {
             Page::Silence => silent.push(stream),
             page => drop(serve(stream, name, page)),
         }
     }
+}
+
+/// A host that asks itself comes from the address it asks.
+fn is_refused(stream: &TcpStream, closed: &BTreeSet<IpAddr>) -> bool {
+    let ends = stream.local_addr().and_then(|local| Ok((local, stream.peer_addr()?)));
+    ends.is_ok_and(|(local, from)| {
+        local.ip() != from.ip() && closed.contains(&local.ip().to_canonical())
+    })
 }
 
 fn serve(mut stream: TcpStream, name: &str, page: Page) -> std::io::Result<()> {

@@ -47,7 +47,7 @@ pub(super) const DEAD_AFTER: Duration = Duration::from_millis(200);
 /// Nodes that run one file.
 pub(super) struct Cluster<'w, 'l> {
     world: &'w World<'l>,
-    nodes: Vec<Rc<Host>>,
+    pub(super) nodes: Vec<Rc<Host>>,
     daemons: RefCell<Vec<Option<Daemon>>>,
     /// What follows `[nodes]`, the same for all.
     text: RefCell<String>,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use serde_json::Value;
 use standin_sys::signal::{SIGCONT, SIGSTOP};
 
 use super::cluster::{Cluster, DEAD_AFTER, run, two_vips};
@@ -15,6 +16,11 @@ use crate::world::{BRAIN, Family, World};
 pub const CASES: &[Case] = &[
     beside("cluster_daemon_hangs", "the daemon hangs and wakes up: no second holder", daemon_hangs),
     beside("cluster_service_fails", "the service fails: handed over and given back", service_fails),
+    beside(
+        "cluster_fails_outside",
+        "a service that answers its own host only: the others see it, and it moves",
+        fails_outside,
+    ),
     alone("cluster_key_rotation", "a new key in three steps: nobody goes unheard", key_rotation),
     beside("cluster_stripped", "a VIP that another program strips is put back", stripped),
 ];
@@ -75,6 +81,61 @@ fn service_fails(lab: &Lab) -> Result<()> {
     let record = client.finish();
     ensure!(record.lost() == 0, "{} of {} were lost", record.lost(), record.sent());
     cluster.stop_all()
+}
+
+fn fails_outside(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let vip = Family::V4.vip(BRAIN);
+    let text = format!(
+        "[[vip]]\naddress = \"{vip}\"\nhome = \"brain\"\ncheck = [\"web\", \"public\"]\n\
+         [check.web]\nhttp = \"http://{{vip}}/\"\ninterval = \"100ms\"\nrise = 2\nfall = 3\n\
+         [check.public]\nhttp = \"http://{{vip}}/\"\ninterval = \"100ms\"\nrise = 2\nfall = 3\n\
+         from = \"peers\"\n"
+    );
+    let cluster = Cluster::start(&world, 3, &text)?;
+    let pages = [0, 1, 2].map(|node| cluster.nodes[node].serve_page());
+    let [to_pinky, to_brain, to_snowball] = pages;
+    let (to_brain, _others) = (to_brain?, (to_pinky?, to_snowball?));
+    cluster.wait_held_by(vip, "brain")?;
+    for node in [0, 2] {
+        wait::until_true("the others reach it", PATIENCE, || {
+            cluster.ask(node, "status").is_ok_and(|status| passes(&status, "peers"))
+        })?;
+    }
+    let client = world.ask(vip, 500)?;
+    client.wait_answered_by("brain", 0, PATIENCE)?;
+    lab.say(
+        "Brain serves nobody else at the VIP any more, but itself there and all at its own address",
+    );
+    to_brain.close(vip);
+    wait::until_true("it is elsewhere", PATIENCE, || {
+        matches!(cluster.holders(vip).as_slice(), ["pinky" | "snowball"])
+    })?;
+    let holder = cluster.holders(vip)[0];
+    let why = cluster.ask(0, &format!("explain {vip}"))?.to_string();
+    ensure!(why.contains("failed the check of the other nodes"), "{why}");
+    wait::until_true("Brain's own check of itself passes", PATIENCE, || {
+        cluster.ask(1, "status").is_ok_and(|status| passes(&status, "self"))
+    })?;
+    wait::throughout("it stays there", 5 * DEAD_AFTER, || cluster.holders(vip) == [holder])?;
+    let record = client.finish();
+    ensure!(record.lost() == 0, "{} of {} were lost", record.lost(), record.sent());
+    lab.say("the operator knows better");
+    cluster.ask(0, &format!("move {vip} brain"))?;
+    cluster.wait_held_by(vip, "brain")?;
+    lab.say("but is not right, and it moves again");
+    wait::until_true("it is elsewhere", PATIENCE, || {
+        matches!(cluster.holders(vip).as_slice(), ["pinky" | "snowball"])
+    })?;
+    cluster.stop_all()
+}
+
+/// Whether the check that is made from there passes.
+fn passes(status: &Value, from: &str) -> bool {
+    let checks = status["checks"].as_array();
+    checks.is_some_and(|checks| {
+        checks.iter().any(|check| check["from"] == from && check["state"] == "passing")
+    })
 }
 
 fn key_rotation(lab: &Lab) -> Result<()> {

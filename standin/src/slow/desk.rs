@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
+use standin_core::place::Bar;
 use standin_sys::event::Wakeup;
 use tokio::sync::{mpsc, oneshot};
 
@@ -208,7 +209,10 @@ impl Desk {
         };
         let name = directory.node_at(node);
         let candidate = format!("{name} is a candidate");
-        if why.present.as_deref() == Some(name) || why.nodes.contains(&candidate) {
+        // The operator may know that what the others complained of is mended.
+        let paused = Bar::FailedOutside.sentence(name).to_string();
+        let fit = |said: &String| *said == candidate || *said == paused;
+        if why.present.as_deref() == Some(name) || why.nodes.iter().any(fit) {
             return Ok(());
         }
         let against = why
