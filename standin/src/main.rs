@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use standin::cli::{Refusal, Request};
 use standin::control::{commands, watch};
 use standin::failure::{Code, Failure};
-use standin::{announce, cli, control, demo, doctor, keygen, run, stand_in};
+use standin::{announce, cli, control, demo, doctor, import, keygen, run, stand_in};
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
@@ -45,6 +45,7 @@ fn carry_out(request: &Request) -> Result<ExitCode, Failure> {
         Request::Completions(args) => {
             print(&String::from_utf8_lossy(&cli::completions::script(args.shell)));
         }
+        Request::Import(args) => import::run(args, &mut print)?,
         Request::Keygen(args) => print(&keygen::run(&args.file, args.rotate)?),
     }
     Ok(ExitCode::SUCCESS)

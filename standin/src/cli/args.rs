@@ -23,6 +23,7 @@ use crate::control::watch::WatchArgs;
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::duration;
+use crate::import::ImportArgs;
 use crate::keygen::KeygenArgs;
 use crate::log::{Format, Level};
 use crate::run::RunArgs;
@@ -78,6 +79,8 @@ pub enum Command {
     Stop(StopArgs),
     /// Judge a cluster's configuration file, and this host by it
     Check(DoctorArgs),
+    /// Make a configuration file out of keepalived's
+    Import(ImportArgs),
     /// Make the key file that the nodes of a cluster share
     Keygen(KeygenArgs),
     /// Print what a shell needs to complete this command line

@@ -22,6 +22,7 @@ use crate::control::watch::WatchArgs;
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
+use crate::import::ImportArgs;
 use crate::keygen::KeygenArgs;
 use crate::run::RunArgs;
 
@@ -56,6 +57,8 @@ pub enum Request {
     Stop(StopArgs),
     /// `standin check`
     Check(DoctorArgs),
+    /// `standin import`
+    Import(ImportArgs),
     /// `standin keygen`
     Keygen(KeygenArgs),
     /// `standin completions`
@@ -105,6 +108,7 @@ where
         args::Command::Reload(reload) => Ok(Request::Reload(reload)),
         args::Command::Stop(stop) => Ok(Request::Stop(stop)),
         args::Command::Check(check) => Ok(Request::Check(check)),
+        args::Command::Import(import) => Ok(Request::Import(import)),
         args::Command::Keygen(keygen) => Ok(Request::Keygen(keygen)),
         args::Command::Completions(shell) => Ok(Request::Completions(shell)),
     }
