@@ -100,6 +100,8 @@ pub enum Reason {
     HomeClaims,
     /// Another host stands in for the same home, and goes first.
     AnotherStandsIn,
+    /// The lease of the group ended and no majority grants it anew.
+    LeaseEnded,
     /// This process was told to stop.
     Stopping,
     /// The cluster placed the group here.
@@ -123,6 +125,7 @@ impl Reason {
             Self::NoFailback => "no-failback",
             Self::HomeClaims => "home-claims",
             Self::AnotherStandsIn => "another-stands-in",
+            Self::LeaseEnded => "lease-ended",
             Self::Stopping => "stopping",
             Self::PlacedHere => "placed-here",
             Self::PlacedElsewhere => "placed-elsewhere",
@@ -169,6 +172,7 @@ impl fmt::Display for Sentence<'_> {
             Reason::AnotherStandsIn => {
                 write!(f, "another host stands in for {home} too, and goes first")
             }
+            Reason::LeaseEnded => f.write_str("its lease ended and no majority grants it anew"),
             Reason::Stopping => write!(f, "standin was told to stop"),
             Reason::PlacedHere => write!(f, "the cluster placed it here"),
             Reason::PlacedElsewhere => write!(f, "the cluster placed it elsewhere"),

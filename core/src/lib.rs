@@ -21,6 +21,7 @@ pub mod decide;
 pub mod heartbeat;
 pub mod histogram;
 pub mod io;
+pub mod lease;
 pub mod neighbour;
 pub mod node;
 pub mod peer;

@@ -19,6 +19,8 @@ pub enum Timer {
     Daemon(u32),
     /// A decision about a group that time alone changes.
     Group(u32),
+    /// A lease that is to be asked for, renewed or given up, or that ends.
+    Lease,
     /// A planned move that waits.
     Handover(u32),
     /// A decision that time alone changes.

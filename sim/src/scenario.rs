@@ -343,6 +343,7 @@ impl Scenario {
                 vips: (first..next).map(VipId).collect(),
                 rules: group.rules.clone(),
                 key: address_key(group.addresses[0]),
+                lease: standin_core::lease::Key::of(group.addresses.iter().copied()),
                 on_doubt: OnDoubt::default(),
             }
         });

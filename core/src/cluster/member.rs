@@ -118,6 +118,11 @@ impl Member {
         self.daemon.life() == peer::Life::Alive && !self.refused && self.discord.is_none()
     }
 
+    /// Its daemon is heard, whatever its configuration.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.daemon.life() == peer::Life::Alive && !self.refused
+    }
+
     /// What the decision sees of it; `host` is the watch over its host.
     pub(crate) fn view(&self, host: &Peer) -> NodeView {
         let life = match (self.daemon.life(), host.life()) {

@@ -6,12 +6,14 @@
 //!
 //! - [`settings`]: what the file says.
 //! - [`handover`]: a planned move.
+//! - [`leases`]: the right to hold, under `authority = "quorum"`.
 //! - [`member`]: one fellow node.
 //! - [`group`]: one group of addresses, seen from here.
 //! - [`outside`]: what the others find at an address, and what its holder makes of it.
 
 pub mod group;
 pub mod handover;
+pub mod leases;
 pub mod member;
 pub mod outside;
 pub mod report;
@@ -30,9 +32,10 @@ use crate::time::Instant;
 use crate::timers::Timer;
 
 use group::{DrainOrder, Group};
+use leases::Leases;
 use member::Member;
 use outside::Accusations;
-use settings::Settings;
+use settings::{Authority, Settings};
 
 /// Unguessable numbers from a secret seed: SHA-256 over the seed and a counter.
 #[derive(Clone)]
@@ -83,6 +86,8 @@ pub(crate) struct Cluster {
     pub(crate) accuses: Accusations,
     /// Something that the others should hear at once.
     pub(crate) news: bool,
+    /// Under `authority = "quorum"`.
+    pub(crate) leases: Option<Leases>,
 }
 
 impl Cluster {
@@ -95,6 +100,12 @@ impl Cluster {
             let session = (incarnation, nonces.draw());
             members.push(Member::new(member, &settings, session, now));
         }
+        let leases = match &settings.authority {
+            Authority::Quorum(quorum) => {
+                Some(Leases::new(&settings, quorum, nonces.draw() as u32, now))
+            }
+            Authority::None => None,
+        };
         Self {
             members,
             groups: settings.groups.iter().map(|_| Group::new(settings.names.len())).collect(),
@@ -108,6 +119,7 @@ impl Cluster {
             isolated: false,
             accuses: Accusations::new(),
             news: true,
+            leases,
             settings,
         }
     }

@@ -38,6 +38,16 @@ pub enum ClusterReport {
     },
     /// A planned move went wrong and was undone.
     MoveFailed { group: Arc<str>, with: Arc<str> },
+    /// A lease ended although this node should hold the group.
+    LeaseLost { group: Arc<str>, granted: usize, needed: usize },
+    /// The kernel does not take a lease.
+    LeaseNotTold { group: Arc<str>, why: String },
+    /// A member goes by other voters.
+    OtherVoters { node: Arc<str> },
+    /// The fencing command says that a node is cut off.
+    Fenced { node: Arc<str> },
+    /// The fencing command failed.
+    FenceFailed { node: Arc<str>, why: String },
     /// Neither a member nor a reference address answers.
     CutOff,
     /// Somebody answers again.
@@ -56,6 +66,11 @@ impl ClusterReport {
             Self::Refused { .. } => "heartbeats-refused",
             Self::Placed { .. } => "placed",
             Self::MoveFailed { .. } => "move-failed",
+            Self::LeaseLost { .. } => "lease-lost",
+            Self::LeaseNotTold { .. } => "lease-refused",
+            Self::OtherVoters { .. } => "voters-differ",
+            Self::Fenced { .. } => "fenced",
+            Self::FenceFailed { .. } => "fence-failed",
             Self::CutOff => "cut-off",
             Self::Reconnected => "reconnected",
         }
@@ -68,11 +83,16 @@ impl ClusterReport {
             | Self::MemberJoined { .. }
             | Self::MemberLeft { .. }
             | Self::Placed { .. }
+            | Self::Fenced { .. }
             | Self::Reconnected => Level::Info,
             Self::DaemonGone { .. }
             | Self::Discord { .. }
             | Self::Refused { .. }
             | Self::MoveFailed { .. }
+            | Self::LeaseLost { .. }
+            | Self::LeaseNotTold { .. }
+            | Self::OtherVoters { .. }
+            | Self::FenceFailed { .. }
             | Self::CutOff => Level::Warn,
         }
     }
@@ -87,7 +107,9 @@ impl ClusterReport {
             ],
             Self::MemberJoined { node, .. }
             | Self::DaemonGone { node, .. }
-            | Self::MemberLeft { node, .. } => {
+            | Self::MemberLeft { node, .. }
+            | Self::OtherVoters { node }
+            | Self::Fenced { node } => {
                 alloc::vec![("node", text(node))]
             }
             Self::Discord { node, what } => {
@@ -104,6 +126,17 @@ impl ClusterReport {
             }
             Self::MoveFailed { group, with } => {
                 alloc::vec![("group", text(group)), ("with", text(with))]
+            }
+            Self::LeaseLost { group, granted, needed } => alloc::vec![
+                ("group", text(group)),
+                ("granted", Value::Number(*granted as u64)),
+                ("needed", Value::Number(*needed as u64)),
+            ],
+            Self::LeaseNotTold { group, why } => {
+                alloc::vec![("group", text(group)), ("why", text(why))]
+            }
+            Self::FenceFailed { node, why } => {
+                alloc::vec![("node", text(node)), ("why", text(why))]
             }
             Self::CutOff | Self::Reconnected => Vec::new(),
         }
@@ -149,6 +182,25 @@ impl fmt::Display for ClusterReport {
             Self::Placed { group, sentence, .. } => write!(f, "{group}: {sentence}"),
             Self::MoveFailed { group, with } => {
                 write!(f, "the move of {group} with {with} did not get on: it was undone")
+            }
+            Self::LeaseLost { group, granted, needed } => write!(
+                f,
+                "{group}: the lease ended, {granted} of the {needed} votes that it takes are \
+                 there: it is released"
+            ),
+            Self::LeaseNotTold { group, why } => {
+                write!(f, "{group}: the kernel does not take the lease: {why}")
+            }
+            Self::OtherVoters { node } => write!(
+                f,
+                "{node} has other nodes or witnesses in its file: they do not vote for each other \
+                 until both have the same"
+            ),
+            Self::Fenced { node } => {
+                write!(f, "{node} was cut off by the fencing command: its leases are over")
+            }
+            Self::FenceFailed { node, why } => {
+                write!(f, "the fencing command did not cut off {node}: {why}")
             }
             Self::CutOff => f.write_str(
                 "cut off: neither a member nor an address of isolated-when-unreachable answers",

@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use crate::config::{PeerId, Timing, VipId};
 use crate::heartbeat::{self, ClusterId, ConfigDigest};
+use crate::lease::electorate::Electorates;
 use crate::place::{GroupRules, NodeId, NodeSet};
 
 /// What gives a node the right to hold a group.
@@ -24,11 +25,9 @@ pub enum Authority {
 /// Who votes, and for how long a vote binds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quorum {
-    /// All who vote: nodes and witnesses.
-    pub voters: NodeSet,
-    /// Those who voted before the latest change of the file, while it is not settled: both
-    /// majorities are needed.
-    pub before: Option<NodeSet>,
+    /// All who vote: nodes and witnesses. And those who voted before the latest change of the
+    /// file, until everybody has changed over: both majorities are needed.
+    pub voters: Electorates,
     /// For how long a voter binds itself.
     pub length: Duration,
     /// Whether the kernel itself ends what is not renewed, to the millisecond. Without, addresses
@@ -70,6 +69,8 @@ pub struct GroupSettings {
     pub rules: GroupRules,
     /// What a pool's shares are made from: [`crate::place::address_key`] of the first address.
     pub key: u64,
+    /// What it is called among voters, made of all of its addresses.
+    pub lease: crate::lease::Key,
     /// What becomes of it in doubt.
     pub on_doubt: OnDoubt,
 }

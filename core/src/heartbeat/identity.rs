@@ -48,6 +48,11 @@ impl fmt::Debug for ClusterId {
 pub struct NodeId(pub u64);
 
 impl NodeId {
+    /// Its bits.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// The identity of the node called `name`.
     pub fn of(name: &str) -> Self {
         Self(fingerprint("standin node", [name.as_bytes()]))

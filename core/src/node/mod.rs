@@ -77,6 +77,8 @@ pub struct Node {
     stopping: bool,
     stopped: bool,
     stall_reported: Option<Instant>,
+    /// When the next right to answer for a group ends.
+    rights_end: Option<Instant>,
     /// In a cluster: the fellow nodes and the groups.
     cluster: Option<Box<Cluster>>,
     malformed: BTreeMap<&'static str, u64>,
@@ -123,6 +125,7 @@ impl Node {
             stopping: false,
             stopped: false,
             stall_reported: None,
+            rights_end: None,
             cluster: None,
             malformed: BTreeMap::new(),
             identifier,
@@ -200,7 +203,11 @@ impl Node {
             }
             Input::Heartbeat { from, bytes } => self.handle_heartbeat(from, bytes),
             Input::HeartbeatRefused { from } => self.handle_refused(from),
-            Input::LeaseExtended { .. } | Input::LeaseEnded { .. } | Input::Fenced { .. } => {}
+            Input::LeaseExtended { group, until, result } => {
+                self.handle_lease_extended(group, until, result);
+            }
+            Input::LeaseEnded { group, result } => self.handle_lease_ended(group, &result),
+            Input::Fenced { node, result } => self.handle_fenced(node, &result),
             Input::Drain { node, drained } => self.handle_drain(node, drained),
             Input::Place { group, node } => self.handle_place(group, node),
             Input::Stop => self.handle_stop(),
@@ -215,6 +222,7 @@ impl Node {
         if let Some((deadline, _)) = self.timers.next() {
             self.notice_stall(self.now.since(deadline));
         }
+        self.judge_rights();
         let mut due = Vec::new();
         while let Some((_, timer)) = self.timers.pop_due(self.now) {
             due.push(timer);
@@ -225,6 +233,7 @@ impl Node {
                 Timer::Check(id) => self.handle_check_timeout(id),
                 Timer::Daemon(member) => self.handle_daemon_timeout(member as usize),
                 Timer::Group(_) | Timer::Handover(_) | Timer::Decision(_) => self.undecided = true,
+                Timer::Lease => self.stir_leases(),
                 Timer::Stop => self.stopping = true,
                 Timer::Vip(id) => self.with_vip(id, super::vip::Vip::handle_timeout),
             }
@@ -273,6 +282,7 @@ impl Node {
                 self.decide(id);
             }
             self.settle_groups();
+            self.stir_leases();
         }
         self.ask_ahead();
         for id in core::mem::take(&mut self.touched) {
@@ -280,10 +290,12 @@ impl Node {
             self.touched.remove(&id);
             self.aim_checks(id);
         }
+        self.drive_leases();
         self.tell_news();
         let gone = self.vips.iter().all(|vip| !vip.is_on_host());
         if (self.stopping || self.is_leaving())
             && gone
+            && self.leases_are_over()
             && !core::mem::replace(&mut self.stopped, true)
         {
             self.actions.push_back(Action::Stopped);

@@ -104,6 +104,7 @@ impl Vip {
             Some(Cause::HomeDead | Cause::Adopted) | None => announcer::SLOWLY,
         };
         self.become_state(now, State::Held(Held::new(asked_at, now, slowly)));
+        self.allow(self.allowed);
         // From an earlier move.
         self.quiet(around, false);
         self.mute();
@@ -141,6 +142,9 @@ impl Vip {
     }
 
     pub(super) fn announce_now(&self, around: &mut Surroundings<'_>) {
+        if !self.allowed {
+            return;
+        }
         let frames = neighbour::announce(around.link, self.address, around.link.mac, around.known);
         send_all(around, self.link, frames);
     }

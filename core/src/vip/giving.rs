@@ -41,7 +41,11 @@ impl Vip {
         match self.state {
             State::Away | State::LetGo { .. } | State::Asking(_) | State::Waiting { .. } => {
                 self.answered = None;
-                self.add(around);
+                if self.allowed {
+                    self.add(around);
+                } else {
+                    self.become_state(around.now, State::Asking(Ask::needless(around.now)));
+                }
             }
             State::Adding { .. } | State::Held(_) | State::Removing { .. } => {}
         }
@@ -115,6 +119,11 @@ impl Vip {
             }
             (Quiet::Off | Quiet::On { .. } | Quiet::Ending { .. }, _) => {}
         }
+    }
+
+    /// Whether the kernel has confirmed that it answers for it no more, while it is here.
+    pub fn is_surely_quiet(&self) -> bool {
+        matches!(self.quiet, Quiet::On { done: true, able: true })
     }
 
     /// When the kernel is told again, because it has not confirmed that it answers.

@@ -118,6 +118,7 @@ struct Wanted {
 
 /// The machine of one VIP.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each set elsewhere")]
 pub struct Vip {
     id: VipId,
     address: IpAddr,
@@ -136,6 +137,8 @@ pub struct Vip {
     stopping: bool,
     /// The kernel has it from an earlier run and has not been asked about it yet.
     adopted: bool,
+    /// This host has the right to answer for it, as far as a lease goes.
+    allowed: bool,
 }
 
 impl Vip {
@@ -169,6 +172,7 @@ impl Vip {
             changed_at: now,
             stopping: false,
             adopted: settings.adopted,
+            allowed: true,
         }
     }
 
@@ -212,6 +216,11 @@ impl Vip {
         }
     }
 
+    /// The kernel was told to remove it.
+    pub fn is_removing(&self) -> bool {
+        matches!(self.state, State::Removing { .. })
+    }
+
     /// Why it is here, while it is or is about to be: the first cause, until it goes.
     pub fn standing_in(&self) -> Option<Cause> {
         match self.state {
@@ -247,8 +256,8 @@ impl Vip {
     fn state_timeout(&self) -> Option<Instant> {
         match &self.state {
             State::Away => None,
-            // An answer that nobody wants yet can wait.
-            State::Asking(ask) if ask.is_over() && self.wanted.is_none() => None,
+            // An answer that nobody wants yet, or may act upon, can wait.
+            State::Asking(ask) if ask.is_over() && (self.wanted.is_none() || !self.allowed) => None,
             State::Asking(ask) | State::LetGo { ask, .. } => Some(ask.next),
             State::Waiting { ask_at, .. } => Some(*ask_at),
             State::Adding { sent_at, .. } | State::Removing { sent_at, .. } => {
@@ -279,7 +288,9 @@ impl Vip {
             State::Waiting { .. } | State::Asking(_) if cause == Some(Cause::ServiceDown) => {
                 self.add(around);
             }
-            State::Waiting { .. } if self.on_answer == OnAnswer::Takeover => self.add(around),
+            State::Waiting { .. } if self.on_answer == OnAnswer::Takeover && self.allowed => {
+                self.add(around);
+            }
             State::Waiting { .. } => self.report_answered(around),
             State::Away
             | State::Asking(_)
@@ -288,6 +299,20 @@ impl Vip {
             | State::Removing { .. }
             | State::LetGo { .. } => {}
         }
+    }
+
+    /// Whether this host has the right to answer for it; without, nothing is added and nothing
+    /// announced.
+    pub fn allow(&mut self, allowed: bool) {
+        self.allowed = allowed;
+        if let State::Held(held) = &mut self.state {
+            held.barred = !allowed;
+        }
+    }
+
+    /// Whether this host has the right to answer for it.
+    pub fn is_allowed(&self) -> bool {
+        self.allowed
     }
 
     /// It should not be here, for this reason.
@@ -341,7 +366,9 @@ impl Vip {
         let now = around.now;
         self.settle_resuming(around);
         match &mut self.state {
-            State::Asking(ask) if ask.is_over() && now >= ask.next && self.wanted.is_some() => {
+            State::Asking(ask)
+                if ask.is_over() && now >= ask.next && self.wanted.is_some() && self.allowed =>
+            {
                 self.add(around);
             }
             State::Held(held)

@@ -72,6 +72,8 @@ pub(super) struct Held {
     pub(super) refused: bool,
     /// It is given away, or the kernel does not answer for it yet: nothing is announced.
     pub(super) muted: bool,
+    /// There is no right to answer for it now: nothing is announced.
+    pub(super) barred: bool,
     pub(super) defended_at: Option<Instant>,
     pub(super) contested: Option<Contested>,
     pub(super) contested_for: Duration,
@@ -117,6 +119,7 @@ impl Held {
             resuming: None,
             refused: false,
             muted: false,
+            barred: false,
             defended_at: None,
             contested: None,
             contested_for: CONTESTED_FIRST,
@@ -126,7 +129,11 @@ impl Held {
     }
 
     pub(super) fn may_announce(&self) -> bool {
-        !self.missing && !self.muted && self.ask.is_none() && self.contested.is_none()
+        !self.missing
+            && !self.muted
+            && !self.barred
+            && self.ask.is_none()
+            && self.contested.is_none()
     }
 
     pub(super) fn defended_recently(&self, now: Instant) -> bool {
@@ -147,6 +154,11 @@ impl Ask {
     /// A question whose first probe is sent by the caller, now.
     pub(super) fn after_first(now: Instant, window: Duration) -> Self {
         Self { sent: 1, next: now + window / ASK_PROBES }
+    }
+
+    /// A question that need not be asked: its time is over.
+    pub(super) fn needless(now: Instant) -> Self {
+        Self { sent: ASK_PROBES, next: now }
     }
 
     /// All probes were sent; `next` is when their time is over.

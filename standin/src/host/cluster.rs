@@ -12,6 +12,7 @@ use standin_core::cluster::settings::{
 };
 use standin_core::config::{Config, Home, OnCheckFailure, PeerId, Timing, VipId};
 use standin_core::heartbeat::{ClusterId, ConfigDigest, KeyRing, fingerprint};
+use standin_core::lease::Key;
 use standin_core::place::{GroupRules, NodeId, NodeSet, PoolId, Preference, address_key};
 use standin_sys::capability::Capability;
 use standin_sys::sysctl;
@@ -183,6 +184,7 @@ fn groups_of(
                 vips: vips.iter().map(|(_, vip)| *vip).collect(),
                 rules: rules(Preference::Order(order)),
                 key: vips.first().map_or(0, |(ip, _)| key(ip)),
+                lease: Key::of(vips.iter().map(|(ip, _)| *ip)),
                 on_doubt: on_doubt(group.on_doubt),
             }]
         }
@@ -193,6 +195,7 @@ fn groups_of(
                 vips: vec![*vip],
                 rules: rules(Preference::Spread(pool)),
                 key: key(ip),
+                lease: Key::of([*ip]),
                 on_doubt: on_doubt(group.on_doubt),
             })
             .collect(),

@@ -65,7 +65,9 @@ impl Node {
         let is_evidence = matches!(receipt.verdict, Verdict::Evidence { .. });
         let asked = receipt.answer || (query && is_evidence);
         let least = self.config.timing.interval / ANSWERS_PER_INTERVAL;
-        if asked && cluster.members[member].may_answer(self.now, least) {
+        // A request for a lease is new, whoever may have recorded others.
+        let owed = is_evidence && cluster.leases.as_ref().is_some_and(|leases| leases.owes(member));
+        if asked && (owed || cluster.members[member].may_answer(self.now, least)) {
             self.send_heartbeat(cluster, member, true);
         }
     }
@@ -110,6 +112,7 @@ impl Node {
         }
         self.merge_placements(cluster, opened);
         self.merge_drains(cluster, opened);
+        self.hear_leases(cluster, member, opened);
         self.schedule_daemon(cluster, member);
         self.handle_peer_heard(peer, trip);
     }

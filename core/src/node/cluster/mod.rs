@@ -5,12 +5,14 @@
 //!
 //! - [`hear`]: what arrives.
 //! - [`inquire`]: what people ask.
+//! - [`lease`]: the right to hold.
 //! - [`outside`]: checks of what others hold.
 //! - [`speak`]: what is sent.
 //! - [`settle`]: who should hold what, and what this node does about it.
 
 mod hear;
 pub mod inquire;
+mod lease;
 mod outside;
 mod settle;
 mod speak;
@@ -58,6 +60,7 @@ impl Node {
             node.timers.set(Cluster::timer(member), Some(now));
         }
         node.cluster = Some(Box::new(cluster));
+        node.begin_leases();
         node
     }
 

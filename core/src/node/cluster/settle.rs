@@ -10,6 +10,7 @@ use crate::check;
 use crate::cluster::Cluster;
 use crate::cluster::handover::{Command, Facts, Here, Other, Stage};
 use crate::cluster::report::ClusterReport;
+use crate::cluster::settings::OnDoubt;
 use crate::config::{Vantage, VipId};
 use crate::decide::{Reason, Service};
 use crate::heartbeat::{Flags, Role, VipState};
@@ -198,7 +199,14 @@ impl Node {
         }
         let handover = &cluster.groups[group].handover;
         self.timers.set(Timer::Handover(group as u32), handover.timeout());
-        if handover.stage() == Stage::Idle {
+        let stage = handover.stage();
+        if let Some(leases) = &mut cluster.leases {
+            leases.hurry(group, matches!(stage, Stage::Taking { .. }));
+        }
+        if matches!(stage, Stage::Quiet { .. } | Stage::Lingering { .. }) {
+            self.cede(cluster, group);
+        }
+        if stage == Stage::Idle {
             self.follow(cluster, group, decision);
         }
     }
@@ -241,6 +249,9 @@ impl Node {
     ) {
         let vips: Vec<VipId> = cluster.settings.groups[group].vips.clone();
         cluster.groups[group].quiet = command == Command::Quiet;
+        if let Some(leases) = &mut cluster.leases {
+            leases.want(group, command != Command::Remove);
+        }
         for id in vips {
             self.with_vip(id, |vip, around| match command {
                 Command::Quiet => vip.quiet(around, true),
@@ -271,8 +282,15 @@ impl Node {
                 Course::Keep | Course::Claim | Course::ClaimWhenSilent | Course::Resolve => mine,
                 // The holder keeps it until the receiver is ready.
                 Course::Move => present,
-                Course::GiveUp => false,
+                // Cut off, and told to keep it all the same.
+                Course::GiveUp => {
+                    let on_doubt = cluster.settings.groups[group].on_doubt;
+                    present && cluster.isolated && on_doubt == OnDoubt::Hold
+                }
             };
+        if let Some(leases) = &mut cluster.leases {
+            leases.want(group, wants);
+        }
         let disputed = decision.course == Course::Resolve && mine;
         let state = &mut cluster.groups[group];
         let settled = core::mem::replace(&mut state.disputed, disputed) && !disputed && mine;

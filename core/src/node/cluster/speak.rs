@@ -7,6 +7,8 @@ use super::hear::{DRAINS, PLACEMENT_LENGTH, PLACEMENTS};
 use crate::cluster::handover::{Here, Stage};
 use crate::cluster::member::OUTSIDE;
 use crate::cluster::{Cluster, outside, stamp_of};
+use crate::heartbeat::packet::{PACKET_LENGTH_MAX, PACKET_LENGTH_MIN};
+use crate::heartbeat::section::PREFIX_LENGTH;
 use crate::heartbeat::{Draft, Echo, Flags, Header, Role, Unreachable, VipState};
 use crate::io::Action;
 use crate::place::NodeId;
@@ -15,27 +17,38 @@ use crate::vip::Place;
 impl Node {
     /// Tells one member how things are; `answer`: it asked for it.
     pub(super) fn send_heartbeat(&mut self, cluster: &mut Cluster, member: usize, answer: bool) {
-        let states = self.states_for(cluster, cluster.members[member].node);
+        let node = cluster.members[member].node;
+        let states = self.states_for(cluster, node);
+        let (now, room) = (self.now, PACKET_LENGTH_MAX - PACKET_LENGTH_MIN - PREFIX_LENGTH);
+        let leases = cluster.leases.as_mut();
+        let sections = leases.map(|leases| leases.sections_for(member, node, now, room));
+        let mut sections = sections.unwrap_or_default().into_iter().peekable();
         let mut first = 0;
         loop {
             let header = self.header_for(cluster, member, answer);
             let mut bytes = Vec::new();
             let mut draft = Draft::new(cluster.settings.cluster, &header, &mut bytes);
+            while let Some((kind, body)) = sections.peek()
+                && draft.section(*kind, body).is_ok()
+            {
+                sections.next();
+            }
             if first == 0 {
-                let unreachable = Unreachable(unheard(cluster));
                 // An otherwise empty packet has room for both.
-                let _ = draft.unreachable(unreachable);
+                let _ = draft.unreachable(Unreachable(unheard(cluster)));
                 let _ =
                     draft.section(OUTSIDE, &outside::encode(&cluster.accuses, draft.room() / 4));
                 let _ = draft.section(DRAINS, &drains(cluster));
                 let _ = draft.section(PLACEMENTS, &placements(cluster, draft.room()));
             }
             let place = u16::try_from(first).unwrap_or(u16::MAX);
-            first += draft.vip_states(place, &states[first..]).max(1);
+            if first < states.len() || first == 0 {
+                first += draft.vip_states(place, &states[first..]).max(1);
+            }
             draft.seal(cluster.gate.keys());
             let peer = cluster.members[member].peer;
             self.actions.push_back(Action::SendHeartbeat { peer, bytes });
-            if first >= states.len() {
+            if first >= states.len() && sections.peek().is_none() {
                 return;
             }
         }
@@ -56,9 +69,11 @@ impl Node {
             (cluster.settings.own_id(), cluster.digest(), cluster.incarnation);
         let number = cluster.me().0;
         let fellow = &mut cluster.members[member];
+        let leases = cluster.leases.as_ref();
+        let pressed = leases.is_some_and(|leases| leases.pressing.contains(fellow.node));
         if answer {
             flags = flags.with(Flags::ANSWER);
-        } else if fellow.daemon.is_suspected() {
+        } else if fellow.daemon.is_suspected() || pressed {
             flags = flags.with(Flags::QUERY);
         }
         let outgoing = fellow.session.outgoing();
