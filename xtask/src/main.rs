@@ -8,6 +8,7 @@ mod ci;
 mod docs;
 mod fuzz;
 mod machine;
+mod mutants;
 mod sim;
 mod workspace;
 
@@ -38,6 +39,8 @@ enum Task {
     Sim(sim::Options),
     /// Any bytes whatever into parsers and nodes, under libFuzzer.
     Fuzz(fuzz::Options),
+    /// Small faults in the core, one at a time: do its tests notice?
+    Mutants(mutants::Options),
     /// The checks of README.md and docs/ alone.
     Docs,
 }
@@ -103,6 +106,7 @@ fn run(cli: Cli) -> Result<()> {
         }
         Task::Sim(options) => sim::run(&workspace, &options),
         Task::Fuzz(options) => fuzz::run(&workspace, &options),
+        Task::Mutants(options) => mutants::run(&workspace, &options),
         Task::Docs => docs::check(&workspace),
     }
 }
