@@ -302,3 +302,33 @@ fn a_comment_stays_a_comment_whatever_the_names_are() {
     let text = format!("{SMALL}\"a\\nb\" c\n");
     read_back(&of_text(&text).expect("imported"));
 }
+
+#[test]
+fn the_program_writes_a_new_file_and_never_over_one() {
+    let target = std::env::temp_dir().join(format!("standin-import-{}.toml", std::process::id()));
+    let run = |more: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_standin"))
+            .args(["import", "two-nodes-a.conf", "two-nodes-b.conf", "--cluster", "web"])
+            .args(more)
+            .current_dir(directory())
+            .output()
+            .expect("it starts")
+    };
+    let agreed = fs::read_to_string(directory().join("two-nodes.toml")).expect("agreed");
+    let printed = run(&[]);
+    assert!(printed.status.success());
+    assert_eq!(String::from_utf8_lossy(&printed.stdout), agreed);
+    let listed = String::from_utf8_lossy(&printed.stderr);
+    assert!(listed.contains("two-nodes-a.conf:26: authentication: "), "{listed}");
+    let path = target.to_string_lossy();
+    let written = run(&["--output", &path]);
+    assert!(written.status.success() && written.stdout.is_empty());
+    assert_eq!(fs::read_to_string(&target).expect("written"), agreed);
+    let again = run(&["--output", &path]);
+    assert_eq!(again.status.code(), Some(Code::CannotCreate as i32));
+    fs::remove_file(&target).expect("removed");
+    let json = run(&["--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(json["file"], agreed);
+    assert_eq!(json["list"][0]["line"], 5);
+}

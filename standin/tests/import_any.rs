@@ -42,6 +42,12 @@ fn try_it(text: &str) {
     }
 }
 
+/// One reading is enough for what takes its time.
+fn once(text: &str) {
+    let failure = import(&["x/x.conf".into()], &[], None, &Text(text), false).expect_err(text);
+    assert!(!failure.what().is_empty());
+}
+
 /// Pieces that mean something, put together without sense.
 fn piece() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
@@ -150,9 +156,9 @@ fn definitions_that_grow_without_end_are_stopped() {
         "include a.conf\n",
         "include {a,b,c,d}{a,b,c,d}{a,b,c,d}{a,b,c,d}{a,b,c,d}.conf\n",
     ] {
-        try_it(text);
+        once(text);
     }
-    try_it(&"{\n".repeat(100_000));
-    try_it(&"a {\n".repeat(100_000));
-    try_it(&format!("{}\n", "\\\n".repeat(100_000)));
+    once(&"{\n".repeat(100_000));
+    once(&"a {\n".repeat(100_000));
+    once(&format!("{}\n", "\\\n".repeat(100_000)));
 }

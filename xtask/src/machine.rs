@@ -26,7 +26,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "ifconfig", package: "net-tools", used_by: "the article's script" },
     Program { name: "systemd-analyze", package: "systemd", used_by: "the units' exposure" },
     Program { name: "ucarp", package: "ucarp", used_by: "bench, to compare" },
-    Program { name: "keepalived", package: "keepalived", used_by: "bench, to compare" },
+    Program { name: "keepalived", package: "keepalived", used_by: "bench, and its samples" },
 ];
 
 /// Where Debian puts administrators' programs, which an ordinary user's PATH leaves out.
