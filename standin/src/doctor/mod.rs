@@ -14,6 +14,7 @@ mod managers;
 mod names;
 mod paths;
 mod programs;
+mod sandbox;
 mod secrets;
 mod sysctls;
 
@@ -116,6 +117,7 @@ pub fn run(args: &DoctorArgs, say: &mut dyn FnMut(&str)) -> Result<ExitCode> {
         let mut kernel = RealKernel::open().map_err(|error| os(&error))?;
         node = examine(file, args.node.as_deref(), &mut kernel, &files, &mut findings)?;
         if let Some(node) = node {
+            sandbox::judge(file, &files, &mut findings);
             ask_around(file, node, &mut findings);
         }
     }
