@@ -5,9 +5,11 @@
 //! itself: tests do that, in the package whose promise it is. Nothing here is shipped.
 
 mod ci;
+mod deb;
 mod docs;
 mod fuzz;
 mod machine;
+mod man;
 mod mutants;
 mod sim;
 mod workspace;
@@ -43,6 +45,10 @@ enum Task {
     Mutants(mutants::Options),
     /// The checks of README.md and docs/ alone.
     Docs,
+    /// Manual pages and completions, from the command line and docs/CONFIGURATION.md.
+    Man,
+    /// The Debian package; with --test its whole life, with systemd.
+    Deb(deb::Options),
 }
 
 #[derive(Args)]
@@ -108,5 +114,7 @@ fn run(cli: Cli) -> Result<()> {
         Task::Fuzz(options) => fuzz::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
         Task::Docs => docs::check(&workspace),
+        Task::Man => man::write(&workspace).map(drop),
+        Task::Deb(options) => deb::run(&workspace, &options),
     }
 }
