@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use standin_core::config::CheckId;
+use standin_core::heartbeat::KeyRing;
 use standin_core::histogram::Histogram;
 use standin_core::io::CheckTarget;
 use standin_core::node::{ClusterStatus, Explained, Foreseen};
@@ -136,6 +137,8 @@ pub enum Command {
         /// Leave the addresses to the next run.
         keeps: bool,
     },
+    /// Use these keys from here on.
+    ChangeKeys(Box<KeyRing>),
     /// End the run in favour of one with this file, in the same process.
     Renew(Box<ClusterFile>),
 }

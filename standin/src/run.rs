@@ -90,11 +90,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let mut prepared = prepare_cluster(&file, args.node.as_deref(), &[])?;
     let mut locks = std::mem::take(&mut prepared.host.locks);
     warnings.append(&mut prepared.host.warnings);
-    let access = Access {
-        path: file.control.socket.clone(),
-        mode: file.control.mode,
-        group: file.control.group.clone(),
-    };
+    let access = Access::of(&file.control);
     let (mut shell, backstage) = assemble(Some(&access))?;
     let matters = Matters::of_cluster(&file, &prepared);
     let directory = Directory::of(&prepared.settings, &prepared.host.config);

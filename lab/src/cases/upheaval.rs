@@ -1,13 +1,17 @@
 //! `standin run` when a daemon hangs, a service fails, or the key is exchanged.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use standin_sys::signal::{SIGCONT, SIGSTOP};
 
 use super::cluster::{Cluster, DEAD_AFTER, run, two_vips};
 use super::{Case, alone, beside};
+use crate::daemon::Daemon;
 use crate::server::Page;
 use crate::story::Lab;
 use crate::wait::{self, PATIENCE};
@@ -22,6 +26,11 @@ pub const CASES: &[Case] = &[
         fails_outside,
     ),
     alone("cluster_key_rotation", "a new key in three steps: nobody goes unheard", key_rotation),
+    beside(
+        "cluster_reload_control",
+        "another control socket, another mode: who asks at the old one is still answered",
+        reload_control,
+    ),
     beside("cluster_stripped", "a VIP that another program strips is put back", stripped),
 ];
 
@@ -153,13 +162,16 @@ fn key_rotation(lab: &Lab) -> Result<()> {
         for node in [1, 0] {
             let heard = cluster.daemon(node, |daemon| Ok(daemon.mark()))?;
             cluster.ask(node, "reload")?;
-            cluster.daemon(node, |daemon| daemon.wait_after(heard, "ready", PATIENCE).map(drop))?;
+            let reloaded =
+                |daemon: &Daemon| daemon.wait_after(heard, "reloaded", PATIENCE).map(drop);
+            cluster.daemon(node, reloaded)?;
         }
     }
     wait::throughout("all is well", 3 * DEAD_AFTER, || {
         cluster.holders(Family::V4.vip(BRAIN)) == ["brain"]
     })?;
-    for name in ["daemon-gone", "heartbeats-refused"] {
+    // No session ends: nobody is heard anew, and nobody is new.
+    for name in ["daemon-gone", "heartbeats-refused", "member-joined", "ready"] {
         let said = cluster.daemon(0, |daemon| {
             let lines = daemon.log().lines();
             let later = lines.iter().skip(mark).filter_map(|line| line.event.as_ref());
@@ -170,6 +182,42 @@ fn key_rotation(lab: &Lab) -> Result<()> {
     let record = client.finish();
     ensure!(record.lost() == 0, "{} of {} were lost", record.lost(), record.sent());
     ensure!(record.moves() == 0, "it moved {} times", record.moves());
+    cluster.stop_all()
+}
+
+fn reload_control(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let cluster = Cluster::start(&world, 2, &two_vips(Family::V4))?;
+    cluster.wait_at_home()?;
+    let directory = Lab::directory().display().to_string();
+    let (path, old) = (format!("{directory}/brain.toml"), format!("{directory}/brain.sock"));
+    let new = format!("{directory}/moved.sock");
+    let changed = |from: &str, to: &str| -> Result<()> {
+        let text = fs::read_to_string(&path).context("read the file")?;
+        ensure!(text.contains(from), "no {from} in {text}");
+        fs::write(&path, text.replace(from, to)).context("write the file")
+    };
+    let ask = |socket: &str, command: &str| {
+        run(lab, &world.brain, &format!("{command} --json --socket {socket}"))
+    };
+    changed("brain.sock", "moved.sock")?;
+    ask(&old, "reload")?;
+    ask(&new, "status")?;
+    ensure!(!Path::new(&old).exists(), "the old socket is still there");
+    lab.say("and with other rights, at the same place");
+    changed("[control]", "[control]\nmode = \"0600\"")?;
+    ask(&new, "reload")?;
+    let mode = fs::metadata(&new).context("the socket")?.permissions().mode() & 0o777;
+    ensure!(mode == 0o600, "its mode is {mode:o}");
+    lab.say("and one that cannot be is refused, with all else in the file");
+    changed("moved.sock", "nowhere/moved.sock")?;
+    let said = ask(&new, "reload").err().map(|error| error.to_string()).unwrap_or_default();
+    ensure!(said.contains("nowhere"), "{said}");
+    changed("nowhere/moved.sock", "brain.sock")?;
+    ask(&new, "reload")?;
+    ask(&old, "status")?;
+    ensure!(!Path::new(&new).exists(), "the socket it had meanwhile is still there");
+    cluster.wait_at_home()?;
     cluster.stop_all()
 }
 

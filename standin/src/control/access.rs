@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result, nearest};
+use crate::file::Control;
 
 /// The permissions of a socket for which nothing else is said.
 const DEFAULT_MODE: u32 = 0o660;
@@ -28,6 +29,12 @@ impl Access {
     /// A socket at `path` for the daemon's user and group.
     pub fn to(path: &Path) -> Self {
         Self { path: path.into(), mode: DEFAULT_MODE, group: None }
+    }
+
+    /// What a file says of it.
+    pub fn of(control: &Control) -> Self {
+        let Control { socket, mode, group } = control;
+        Self { path: socket.clone(), mode: *mode, group: group.clone() }
     }
 }
 

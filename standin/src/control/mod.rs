@@ -79,9 +79,21 @@ impl Server {
     /// Another process listens there, something else is there, it cannot be made, or there is no
     /// such group.
     pub fn bind(access: &Access) -> Result<Self> {
+        judge_existing(&access.path)?;
+        Self::make(access)
+    }
+
+    /// Binds the socket of this process anew, which was at `present`.
+    ///
+    /// # Errors
+    /// As for [`Server::bind`].
+    pub fn bind_instead_of(access: &Access, present: &std::path::Path) -> Result<Self> {
+        if access.path == present { Self::make(access) } else { Self::bind(access) }
+    }
+
+    fn make(access: &Access) -> Result<Self> {
         let path = access.path.as_path();
         let trusted = Arc::new(Trusted::of(access.group.as_deref())?);
-        judge_existing(path)?;
         if path == std::path::Path::new(DEFAULT_SOCKET)
             && let Some(directory) = path.parent()
         {
@@ -137,9 +149,16 @@ impl Server {
 
     /// Serves clients until it is dropped.
     pub async fn serve(self, handler: Handler) {
+        self.serve_until(handler, std::future::pending()).await;
+    }
+
+    /// Lets clients in until `closed`, and serves those that are in to their end.
+    pub async fn serve_until(self, handler: Handler, closed: impl Future<Output = ()>) {
         let mut clients = JoinSet::new();
+        let mut closed = std::pin::pin!(closed);
         loop {
             tokio::select! {
+                () = &mut closed => break,
                 accepted = self.listener.accept(), if clients.len() < CLIENT_LIMIT => match accepted {
                     Ok((stream, _)) => {
                         let (handler, trusted) = (handler.clone(), self.trusted.clone());
@@ -150,6 +169,8 @@ impl Server {
                 Some(_) = clients.join_next() => {}
             }
         }
+        drop(self);
+        while clients.join_next().await.is_some() {}
     }
 }
 

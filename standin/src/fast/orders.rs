@@ -83,6 +83,7 @@ impl FastLoop<'_> {
                 self.tell(at, ToSlow::Stopping { cause: None, keeps });
                 self.stop(at, keeps);
             }
+            Command::ChangeKeys(keys) => self.node.change_keys(*keys),
             Command::Renew(file) => {
                 let orders = self.orders();
                 step(&mut self.node, at, Input::StopKeeping);

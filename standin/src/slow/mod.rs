@@ -5,6 +5,7 @@
 //! whatever happens here, the fast loop goes on; it ends when the fast loop has gone and everything
 //! it said is written.
 
+mod counter;
 mod desk;
 mod directory;
 mod events;
@@ -33,6 +34,7 @@ use crate::host::{PreparedCheck, PreparedCluster};
 use crate::link::{ToFast, ToSlow};
 use crate::log::{Event, Level, Logger};
 
+use counter::Counter;
 use desk::{Book, Desk, Remembered};
 pub use directory::Directory;
 pub use events::{started, started_in_cluster};
@@ -103,6 +105,7 @@ pub struct SlowLoop {
     reloader: Option<Reloader>,
     book: Arc<Mutex<Book>>,
     service: Option<Service>,
+    counter: Option<Counter>,
 }
 
 impl SlowLoop {
@@ -119,6 +122,7 @@ impl SlowLoop {
             reloader: origin.map(Reloader::new),
             book: Arc::default(),
             service,
+            counter: None,
         };
         this.adopt(matters);
         this
@@ -144,14 +148,14 @@ impl SlowLoop {
     /// Runs until the fast loop has gone.
     pub async fn run(mut self, server: Option<Server>) {
         let (reload, mut reloads) = tokio::sync::mpsc::channel(RELOADS);
-        let server = server.map(|server| {
+        self.counter = server.map(|server| {
             let desk = Desk {
                 to_fast: self.ends.outbox.clone(),
                 wakeup: self.ends.wakeup.clone(),
                 reload,
                 book: self.book.clone(),
             };
-            tokio::spawn(server.serve(desk.handler()))
+            Counter::open(server, desk.handler())
         });
         loop {
             tokio::select! {
@@ -174,10 +178,8 @@ impl SlowLoop {
             }
         };
         let _ = tokio::time::timeout(LAST_HOOKS, last_words).await;
-        if let Some(server) = server {
-            server.abort();
-            // Its file is removed when it is dropped.
-            let _ = server.await;
+        if let Some(counter) = self.counter {
+            counter.shut().await;
         }
     }
 

@@ -1,21 +1,22 @@
 //! Reading the file again.
 //!
 //! Owns the judgement of a changed file, made while the run goes on: a file with an error in it, or
-//! one that this host cannot follow, is refused whole and the one before stays. Changes nothing
-//! but hooks; everything else is the fast loop's, which is told once the file is good.
+//! one that this host cannot follow, is refused whole and the one before stays. Changes hooks and the
+//! control socket; everything else is the fast loop's, which is told once the file is good.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
 
+use standin_core::heartbeat::KeyRing;
 use tokio::task::JoinHandle;
 
 use super::SlowLoop;
 use super::desk::ReloadRequest;
 use crate::confine;
-use crate::failure::{Failure, Result};
+use crate::failure::{Code, Failure, Result};
 use crate::file::{self, ClusterFile};
 use crate::host::prepare_cluster;
-use crate::keygen::Keys;
+use crate::keygen::{Keys, cannot_use};
 use crate::link::{Command, Order, ToFast};
 use crate::log::{Event, Level};
 
@@ -44,19 +45,31 @@ impl InEffect {
     }
 }
 
-/// What a file that was found good brings.
+/// What is another than before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Nothing.
-    None,
-    /// Other hooks.
-    Hooks,
-    /// Something that the fast loop works with.
-    Core,
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each followed by itself")]
+pub(super) struct Change {
+    /// Something that the fast loop is built on.
+    core: bool,
+    /// The keys.
+    keys: bool,
+    /// The hooks.
+    hooks: bool,
+    /// The control socket.
+    control: bool,
 }
 
-/// A file that was found good, with its warnings; or what is wrong with it.
-pub(super) type Judgement = Result<(ClusterFile, Change, Vec<String>)>;
+/// A file that was found good.
+pub(super) struct Judged {
+    file: ClusterFile,
+    keys: Keys,
+    ring: KeyRing,
+    change: Change,
+    warnings: Vec<String>,
+}
+
+/// That, or what is wrong with it.
+pub(super) type Judgement = Result<Judged>;
 
 /// What is known of reloads.
 pub(super) struct Reloader {
@@ -89,12 +102,6 @@ pub(super) async fn judged(reloader: &mut Option<Reloader>) -> Judgement {
 /// Whether this host could follow the file, and what would change.
 fn judge(origin: &Origin, current: Option<&InEffect>) -> Judgement {
     let (file, mut warnings) = file::load(&origin.path)?.into_valid(false)?;
-    if let Some(InEffect { file: current, .. }) = current
-        && current.control != file.control
-    {
-        return Err(Failure::config("[control] cannot be changed by a reload")
-            .advice("standin stop --keep, and start it again"));
-    }
     if !origin.may_start_programs && confine::starts_programs(&file) {
         return Err(Failure::config(
             "this run has given up starting programs, as hooks and commands",
@@ -110,17 +117,26 @@ fn judge(origin: &Origin, current: Option<&InEffect>) -> Judgement {
             .map_err(|error| Failure::os(format!("use UDP port {}", file.port), &error))?;
     }
     let keys = Keys::read(&file.key_file)?;
-    let change = current.map_or(Change::Core, |known| change(known, &file, &keys));
-    Ok((file, change, warnings))
+    let ring = keys.ring(&file.cluster).map_err(|error| cannot_use(&file.key_file, &error))?;
+    let change = change(current, &file, &keys);
+    Ok(Judged { file, keys, ring, change, warnings })
 }
 
-fn change(current: &InEffect, file: &ClusterFile, keys: &Keys) -> Change {
-    let with_old_hooks = ClusterFile { hooks: current.file.hooks.clone(), ..file.clone() };
-    match () {
-        () if current.keys.as_ref() != Some(keys) => Change::Core,
-        () if current.file == *file => Change::None,
-        () if current.file == with_old_hooks => Change::Hooks,
-        () => Change::Core,
+fn change(current: Option<&InEffect>, file: &ClusterFile, keys: &Keys) -> Change {
+    let Some(InEffect { file: old, keys: old_keys }) = current else {
+        return Change { core: true, keys: true, hooks: true, control: false };
+    };
+    let core = ClusterFile {
+        hooks: file.hooks.clone(),
+        control: file.control.clone(),
+        key_file: file.key_file.clone(),
+        ..old.clone()
+    };
+    Change {
+        core: core != *file,
+        keys: old_keys.as_ref() != Some(keys),
+        hooks: old.hooks != file.hooks,
+        control: old.control != file.control,
     }
 }
 
@@ -146,36 +162,59 @@ impl SlowLoop {
             self.reload(None);
             return;
         }
-        let (file, change, warnings) = match judged {
+        let judged = match judged {
             Ok(judged) => judged,
             Err(why) => return self.answer_reload(&Err(why.to_string())),
         };
-        for warning in warnings {
-            self.write_event(Some(Event::new(Level::Warn, "warning", warning)));
+        for warning in &judged.warnings {
+            self.write_event(Some(Event::new(Level::Warn, "warning", warning.as_str())));
         }
-        match change {
-            Change::None => {
-                return self.answer_reload(&Ok("nothing has changed in the file".to_owned()));
-            }
-            Change::Hooks => {
-                if let Some(hooks) = &mut self.hooks {
-                    hooks.change_commands(file.hooks.clone());
-                }
-                if let Some(current) = self.reloader.as_mut().and_then(|r| r.current.as_mut()) {
-                    current.file = file;
-                }
-                return self.answer_reload(&Ok("reloaded: other hooks".to_owned()));
-            }
-            Change::Core => {}
+        match self.follow_judged(judged) {
+            Ok(Some(what)) => self.answer_reload(&Ok(what)),
+            // The fast loop says when it is done.
+            Ok(None) => {}
+            Err(why) => self.answer_reload(&Err(why.to_string())),
         }
+    }
+
+    /// Puts a good file into effect, what may be refused first. What was done, where it is done.
+    fn follow_judged(&mut self, judged: Judged) -> Result<Option<String>> {
+        let Judged { file, keys, ring, change, warnings: _ } = judged;
+        if let (true, Some(counter)) = (change.control, &mut self.counter) {
+            counter.change(&file.control)?;
+        }
+        if change.core {
+            self.order(Command::Renew(Box::new(file)))?;
+            return Ok(None);
+        }
+        if change.keys {
+            self.order(Command::ChangeKeys(Box::new(ring)))?;
+        }
+        if let (true, Some(hooks)) = (change.hooks, &mut self.hooks) {
+            hooks.change_commands(file.hooks.clone());
+        }
+        if let Some(reloader) = &mut self.reloader {
+            reloader.current = Some(InEffect { file, keys: Some(keys) });
+        }
+        let all = [
+            (change.keys, "another key"),
+            (change.control, "another control socket"),
+            (change.hooks, "other hooks"),
+        ];
+        let what: Vec<&str> = all.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
+        Ok(Some(match what.as_slice() {
+            [] => "nothing has changed in the file".to_owned(),
+            what => format!("reloaded: {}", what.join(", ")),
+        }))
+    }
+
+    fn order(&mut self, command: Command) -> Result<()> {
         let (reply, _) = tokio::sync::oneshot::channel();
-        let order = Order { command: Command::Renew(Box::new(file)), reply };
-        match self.ends.outbox.try_send(ToFast::Order(order)) {
-            Ok(()) => {
-                let _ = self.ends.wakeup.notify();
-            }
-            Err(_) => self.answer_reload(&Err("the daemon is too busy: ask again".to_owned())),
-        }
+        self.ends.outbox.try_send(ToFast::Order(Order { command, reply })).map_err(|_| {
+            Failure::new(Code::TemporaryFailure, "the daemon is too busy").advice("ask again")
+        })?;
+        let _ = self.ends.wakeup.notify();
+        Ok(())
     }
 
     /// Says how it went, in the log and to everyone who waits.
@@ -218,18 +257,27 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_fast_loop_works_with_needs_a_renewal() {
+    fn only_what_the_fast_loop_is_built_on_needs_a_renewal() {
         let current = InEffect { file: file(FILE), keys: Some(keys("a")) };
         let hooks = format!("{FILE}[hooks]\non-take = \"/bin/true\"\n");
+        let control = format!("{FILE}[control]\nmode = \"0600\"\n");
         let timing = format!("{FILE}[timing]\ndead-after = \"2s\"\n");
+        let elsewhere = FILE.replace("/nonexistent", "/elsewhere");
         for (text, digit, wanted) in [
-            (FILE, "a", Change::None),
-            (FILE, "b", Change::Core),
-            (hooks.as_str(), "a", Change::Hooks),
-            (hooks.as_str(), "b", Change::Core),
-            (timing.as_str(), "a", Change::Core),
+            (FILE, "a", ""),
+            (FILE, "b", "k"),
+            (hooks.as_str(), "a", "h"),
+            (hooks.as_str(), "b", "kh"),
+            (control.as_str(), "a", "c"),
+            (timing.as_str(), "a", "C"),
+            (elsewhere.as_str(), "a", ""),
+            (elsewhere.as_str(), "b", "k"),
         ] {
-            assert_eq!(change(&current, &file(text), &keys(digit)), wanted, "{text} {digit}");
+            let found = change(Some(&current), &file(text), &keys(digit));
+            let all =
+                [(found.core, 'C'), (found.keys, 'k'), (found.hooks, 'h'), (found.control, 'c')];
+            let found: String = all.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
+            assert_eq!(found, wanted, "{text} {digit}");
         }
     }
 }
