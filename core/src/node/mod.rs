@@ -35,7 +35,8 @@ use crate::wire::mac::Mac;
 use probe::Watched;
 
 pub use cluster::inquire::{
-    ClusterStatus, Explained, Foreseen, GroupStatus, NodeStatus, PathTraffic, Traffic,
+    ClusterStatus, Explained, Foreseen, GroupStatus, LeaseStatus, NodeStatus, PathTraffic,
+    QuorumStatus, Traffic,
 };
 
 /// The longest question before a claim.

@@ -15,6 +15,10 @@ use standin_core::config::{
     PeerId, Timing, Vantage, Vip, VipId,
 };
 use standin_core::heartbeat::ConfigDigest;
+use standin_core::lease::{
+    self,
+    electorate::{Electorate, Electorates},
+};
 use standin_core::place::{GroupRules, NodeId, NodeSet, PoolId, Preference, address_key};
 use standin_core::wire::Mac;
 use standin_core::{Config, Instant, Node};
@@ -175,11 +179,14 @@ fn authority(bytes: &mut Bytes<'_>, nodes: u16) -> Authority {
     if choice < 128 {
         return Authority::None;
     }
-    let voters: NodeSet = (0..nodes).map(NodeId).collect();
-    let before = (choice & 16 != 0).then(|| (0..nodes - 1).map(NodeId).collect());
+    let of = |count: u16| {
+        Electorate::new(NAMES.into_iter().zip((0..count).map(|number| Some(NodeId(number)))))
+    };
+    let before = (choice & 16 != 0).then(|| of(nodes - 1));
+    let voters = Electorates { present: of(nodes), before };
     let length = Duration::from_millis([60, 50, 1000, 5000][usize::from(choice & 3)]);
     let (guarded, fence) = (choice & 4 == 0, choice & 8 != 0);
-    Authority::Quorum(Quorum { voters, before, length, guarded, fence })
+    Authority::Quorum(Quorum { voters, length, guarded, fence })
 }
 
 /// A node as `standin run` runs it, and its settings.
@@ -218,6 +225,7 @@ pub fn in_cluster(bytes: &mut Bytes<'_>, now: Instant) -> (Node, Settings) {
                 members: NodeSet::ALL,
             },
             key: 0,
+            lease: lease::Key(number as u64),
             on_doubt: if bytes.yes() { OnDoubt::Hold } else { OnDoubt::Release },
         });
         next += size;

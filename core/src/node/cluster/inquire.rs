@@ -28,6 +28,8 @@ pub struct NodeStatus {
     pub name: Arc<str>,
     /// It is this one.
     pub is_this: bool,
+    /// It votes and holds nothing.
+    pub witness: bool,
     /// Whether it takes part.
     pub life: Life,
     /// It has listened to the others for long enough.
@@ -89,6 +91,40 @@ pub struct GroupStatus {
     pub moving: Option<String>,
     /// Where the operator placed it.
     pub placed: Option<Arc<str>>,
+    /// Its lease, under `authority = "quorum"`.
+    pub lease: Option<LeaseStatus>,
+}
+
+/// The lease of a group, as this node has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseStatus {
+    /// This node claims it, or holds it.
+    pub claimed: bool,
+    /// What is left of it here, less what the kernel was not told yet.
+    pub left: Option<Duration>,
+    /// Voters that grant it to this node.
+    pub votes: usize,
+    /// Votes that it takes.
+    pub needed: usize,
+    /// What it waits for, as a sentence.
+    pub waits: Option<String>,
+}
+
+/// Who votes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumStatus {
+    /// For how long a voter binds itself.
+    pub length: Duration,
+    /// The voters' names.
+    pub voters: Vec<Arc<str>>,
+    /// Votes that a lease takes.
+    pub needed: usize,
+    /// All voters have taken over the present list.
+    pub settled: bool,
+    /// The kernel ends a lease by itself.
+    pub guarded: bool,
+    /// This node has just started: it votes only after so long.
+    pub quiet_for: Duration,
 }
 
 /// A cluster at one moment.
@@ -98,6 +134,8 @@ pub struct ClusterStatus {
     pub nodes: Vec<NodeStatus>,
     /// The groups, by number.
     pub groups: Vec<GroupStatus>,
+    /// Who votes, under `authority = "quorum"`.
+    pub quorum: Option<QuorumStatus>,
     /// This node is cut off.
     pub isolated: bool,
     /// Datagrams that were refused, by every reason there is.
@@ -142,7 +180,8 @@ impl Node {
             nodes: (0..cluster.settings.names.len())
                 .map(|place| self.node_status(cluster, NodeId(place as u16)))
                 .collect(),
-            groups: (0..cluster.groups.len()).map(|g| group_status(cluster, g)).collect(),
+            groups: (0..cluster.groups.len()).map(|g| self.group_status(cluster, g)).collect(),
+            quorum: self.quorum_status(cluster),
             isolated: cluster.isolated,
             refused: cluster.gate.refused().collect(),
         })
@@ -204,10 +243,12 @@ impl Node {
 
     fn node_status(&self, cluster: &Cluster, id: NodeId) -> NodeStatus {
         let name = cluster.settings.names[id.index()].clone();
+        let witness = cluster.settings.witnesses.contains(id);
         let Some(member) = cluster.member_at(id) else {
             return NodeStatus {
                 name,
                 is_this: true,
+                witness,
                 life: Life::Participating,
                 ready: cluster.ready,
                 draining: cluster.is_drained(id),
@@ -230,6 +271,7 @@ impl Node {
         NodeStatus {
             name,
             is_this: false,
+            witness,
             life: view.life,
             ready: view.ready,
             draining: view.draining,
@@ -243,6 +285,36 @@ impl Node {
                 .map(|heard| heard.map(|at| self.now.since(at)))
                 .collect(),
             traffic: traffic(member, paths),
+        }
+    }
+
+    fn group_status(&self, cluster: &Cluster, group: usize) -> GroupStatus {
+        let settings = &cluster.settings;
+        let state = &cluster.groups[group];
+        let name = |node: NodeId| settings.names.get(node.index()).cloned();
+        let decision = state.decision.as_ref();
+        let moving = match state.handover.stage() {
+            Stage::Idle => None,
+            Stage::Offered { to, .. } => Some(alloc::format!("offered to {}", settings.name(to))),
+            Stage::Quieting { to, .. } | Stage::Quiet { to, .. } | Stage::Lingering { to, .. } => {
+                Some(alloc::format!("being given to {}", settings.name(to)))
+            }
+            Stage::Accepting { from, .. } | Stage::Taking { from, .. } => {
+                Some(alloc::format!("being taken from {}", settings.name(from)))
+            }
+        };
+        GroupStatus {
+            name: settings.groups[group].name.clone(),
+            vips: settings.groups[group].vips.clone(),
+            present: decision.and_then(|decision| decision.present).and_then(name),
+            holder: decision.and_then(|decision| decision.holder).and_then(name),
+            reason: decision.map_or_else(
+                || "nothing has been decided yet".to_string(),
+                |decision| decision.reason.sentence(settings).to_string(),
+            ),
+            moving,
+            placed: state.placed().and_then(name),
+            lease: self.lease_status(cluster, group),
         }
     }
 }
@@ -260,34 +332,5 @@ fn traffic(member: &Member, paths: usize) -> Traffic {
         sent: member.session.sent(),
         round_trips: member.trips.clone(),
         paths: (0..paths).filter_map(PathId::new).map(path).collect(),
-    }
-}
-
-fn group_status(cluster: &Cluster, group: usize) -> GroupStatus {
-    let settings = &cluster.settings;
-    let state = &cluster.groups[group];
-    let name = |node: NodeId| settings.names.get(node.index()).cloned();
-    let decision = state.decision.as_ref();
-    let moving = match state.handover.stage() {
-        Stage::Idle => None,
-        Stage::Offered { to, .. } => Some(alloc::format!("offered to {}", settings.name(to))),
-        Stage::Quieting { to, .. } | Stage::Quiet { to, .. } | Stage::Lingering { to, .. } => {
-            Some(alloc::format!("being given to {}", settings.name(to)))
-        }
-        Stage::Accepting { from, .. } | Stage::Taking { from, .. } => {
-            Some(alloc::format!("being taken from {}", settings.name(from)))
-        }
-    };
-    GroupStatus {
-        name: settings.groups[group].name.clone(),
-        vips: settings.groups[group].vips.clone(),
-        present: decision.and_then(|decision| decision.present).and_then(name),
-        holder: decision.and_then(|decision| decision.holder).and_then(name),
-        reason: decision.map_or_else(
-            || "nothing has been decided yet".to_string(),
-            |decision| decision.reason.sentence(settings).to_string(),
-        ),
-        moving,
-        placed: state.placed().and_then(name),
     }
 }

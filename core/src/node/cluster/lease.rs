@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Node;
+use super::inquire::{LeaseStatus, QuorumStatus};
 use crate::cluster::Cluster;
 use crate::cluster::handover::{LINGER, Stage};
 use crate::cluster::leases::{Ceding, Fenced, Leases, Memory};
@@ -20,8 +21,8 @@ use crate::heartbeat::Opened;
 use crate::io::Action;
 use crate::lease::electorate::ChangeRefused;
 use crate::lease::message;
-use crate::place::{Life, NodeId};
-use crate::time::Instant;
+use crate::place::{Life, NodeId, NodeSet};
+use crate::time::{Instant, Spoken};
 use crate::timers::Timer;
 
 /// The kernel is told of a later end only when it is later by this share of the length.
@@ -425,7 +426,7 @@ impl Node {
         let now = self.now;
         let Some(leases) = &cluster.leases else { return };
         let voters = leases.quorum.voters;
-        let mut due = crate::place::NodeSet::default();
+        let mut due = NodeSet::default();
         for tenure in &leases.tenures {
             due = due.union(tenure.claim.due(now, &voters));
         }
@@ -440,7 +441,7 @@ impl Node {
             self.send_heartbeat(cluster, member, false);
         }
         let Some(leases) = &mut cluster.leases else { return };
-        leases.pressing = crate::place::NodeSet::default();
+        leases.pressing = NodeSet::default();
         let claims = leases.tenures.iter().filter_map(|tenure| tenure.claim.timeout(now, &voters));
         let next = [claims.min(), leases.settles_at(), self.rights_end];
         let next = next.into_iter().flatten().min();
@@ -454,6 +455,63 @@ impl Node {
         if let Some(leases) = self.cluster.as_mut().and_then(|cluster| cluster.leases.as_mut()) {
             leases.dirty = true;
         }
+    }
+
+    /// The lease of a group, for people.
+    pub(super) fn lease_status(&self, cluster: &Cluster, group: usize) -> Option<LeaseStatus> {
+        let now = self.now;
+        let leases = cluster.leases.as_ref()?;
+        let tenure = &leases.tenures[group];
+        let is_here = tenure.kernel.vips.iter().any(|vip| self.vips[vip.index()].is_held());
+        let right = leases.right(group, is_here).filter(|right| now < *right);
+        let obstacle = tenure.claim.obstacle();
+        let waits = (tenure.claim.is_active() && right.is_none()).then(|| {
+            if let Some((holder, _, end)) = obstacle.taken.filter(|(.., end)| now < *end) {
+                let holder = cluster.members.iter().find(|member| member.id.bits() == holder);
+                let holder = holder.map_or("another", |it| cluster.settings.name(it.node));
+                let left = Spoken(end.since(now));
+                return alloc::format!("the lease of {holder}, which ends in {left} at the latest");
+            }
+            let names = |nodes: NodeSet| {
+                let names: Vec<&str> = nodes.iter().map(|n| cluster.settings.name(n)).collect();
+                names.join(", ")
+            };
+            if !obstacle.strangers.is_empty() {
+                return alloc::format!(
+                    "{}, whose file names other voters",
+                    names(obstacle.strangers)
+                );
+            }
+            if !obstacle.quiet.is_empty() {
+                return alloc::format!(
+                    "{}, which started a moment ago and does not vote yet",
+                    names(obstacle.quiet)
+                );
+            }
+            String::from("a majority of the voters to answer")
+        });
+        Some(LeaseStatus {
+            claimed: tenure.claim.is_active(),
+            left: right.filter(|_| tenure.had).map(|right| right.since(now)),
+            votes: tenure.claim.granted_by(now).len(),
+            needed: leases.quorum.voters.present.majority(),
+            waits,
+        })
+    }
+
+    /// Who votes, for people.
+    pub(super) fn quorum_status(&self, cluster: &Cluster) -> Option<QuorumStatus> {
+        let leases = cluster.leases.as_ref()?;
+        let voters = leases.quorum.voters;
+        let names = voters.present.voters.iter();
+        Some(QuorumStatus {
+            length: leases.quorum.length,
+            voters: names.map(|node| cluster.settings.names[node.index()].clone()).collect(),
+            needed: voters.present.majority(),
+            settled: voters.before.is_none(),
+            guarded: leases.quorum.guarded,
+            quiet_for: leases.voter.quiet_for(self.now),
+        })
     }
 
     /// Whether nothing is left that would have to be given back.
