@@ -87,7 +87,7 @@ impl Storm {
             held: 0,
         };
         for _ in 0..count {
-            let rate = storm.chance.below(20_001) as i64 - 10_000;
+            let rate = storm.chance.below(20_001).cast_signed() - 10_000;
             let offset = storm.chance.below(1 << 40);
             let local = Instant::from_nanos(local_time(storm.now, rate, offset));
             storm.runs += 1;
