@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::workspace::{self, Workspace};
-use crate::{docs, machine, sim};
+use crate::{deb, docs, machine, sim};
 
 /// Which steps to run.
 #[derive(Args)]
@@ -117,6 +117,12 @@ const STEPS: &[Step] = &[
         about: "rustdoc without a warning; commands, flags and links in README.md and docs/",
         on_request: false,
         run: documentation,
+    },
+    Step {
+        name: "deb",
+        about: "the Debian package's whole life with a real systemd; needs root, so only on request",
+        on_request: true,
+        run: |workspace| passed(deb::run(workspace, &deb::Options { test: true })),
     },
     Step {
         name: "advisories",
@@ -284,8 +290,8 @@ mod tests {
     fn everything_runs_but_what_is_on_request() {
         let all = names(&[], None, &[]).expect("the plain selection");
         assert_eq!(all.first(), Some(&"machine"));
-        assert_eq!(all.len(), STEPS.len() - 1);
-        assert!(!all.contains(&"advisories"));
+        assert_eq!(all.len(), STEPS.iter().filter(|step| !step.on_request).count());
+        assert!(!all.contains(&"advisories") && !all.contains(&"deb"));
     }
 
     #[test]

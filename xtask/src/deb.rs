@@ -18,7 +18,7 @@ use crate::workspace::{self, Workspace};
 pub struct Options {
     /// Play the package's life with systemd, in namespaces; needs root.
     #[arg(long)]
-    test: bool,
+    pub test: bool,
 }
 
 /// Builds the package and says where it is.
