@@ -15,6 +15,7 @@ use crate::control::{Access, Server};
 use crate::failure::{Failure, Result};
 use crate::fast::{self, Shell};
 use crate::host::os;
+use crate::http::Door;
 use crate::link::{TO_FAST, TO_SLOW};
 use crate::log::{Event, Level, Logger};
 use crate::slow::{self, Matters, Origin, SlowLoop};
@@ -27,6 +28,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub struct Backstage {
     runtime: Runtime,
     server: Option<Server>,
+    door: Option<Door>,
     ends: slow::Ends,
 }
 
@@ -52,10 +54,17 @@ pub fn assemble(access: Option<&Access>) -> Result<(Shell, Backstage)> {
         .transpose()?;
     let ends = fast::Ends { inbox: from_slow, wakeup: wakeup.clone(), outbox: to_slow };
     let slow_ends = slow::Ends { inbox: from_fast, outbox: to_fast, wakeup };
-    Ok((Shell { ends, signals }, Backstage { runtime, server, ends: slow_ends }))
+    Ok((Shell { ends, signals }, Backstage { runtime, server, door: None, ends: slow_ends }))
 }
 
 impl Backstage {
+    /// Serves pages behind this door.
+    #[must_use]
+    pub fn behind(mut self, door: Option<Door>) -> Self {
+        self.door = door;
+        self
+    }
+
     /// Says that the run begins, with its warnings, and starts the slow loop. It ends when the
     /// [`Shell`] has gone and everything it said is written.
     ///
@@ -75,8 +84,8 @@ impl Backstage {
         for warning in warnings {
             logger.write(SystemTime::now(), &Event::new(Level::Warn, "warning", warning.as_str()));
         }
-        let Self { runtime, server, ends } = self;
-        let slow = SlowLoop::new(ends, logger, matters, origin);
+        let Self { runtime, server, door, ends } = self;
+        let slow = SlowLoop::new(ends, logger, matters, origin).with_door(door);
         thread::Builder::new()
             .name("slow".to_owned())
             .spawn(move || runtime.block_on(slow.run(server)))

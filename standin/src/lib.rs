@@ -17,6 +17,7 @@ pub mod failure;
 pub mod fast;
 pub mod file;
 pub mod host;
+pub mod http;
 pub mod import;
 pub mod keygen;
 pub mod link;

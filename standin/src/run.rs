@@ -24,6 +24,7 @@ use crate::failure::{Failure, Result};
 use crate::fast::{Beats, Beginning, Ended, FastLoop, Renewal, Shell, now};
 use crate::file::{self, ClusterFile};
 use crate::host::{Install, PreparedCluster, os, prepare_cluster};
+use crate::http::Door;
 use crate::link::{Orders, ToSlow};
 use crate::log::{Format, Level, Logger};
 use crate::slow::{self, Directory, Matters, Origin, service};
@@ -91,7 +92,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let mut locks = std::mem::take(&mut prepared.host.locks);
     warnings.append(&mut prepared.host.warnings);
     let access = Access::of(&file.control);
+    let door = file.http.as_ref().map(Door::open).transpose()?;
     let (mut shell, backstage) = assemble(Some(&access))?;
+    let backstage = backstage.behind(door);
     let matters = Matters::of_cluster(&file, &prepared);
     let directory = Directory::of(&prepared.settings, &prepared.host.config);
     let first = slow::started_in_cluster(&file, directory.own_name(), &prepared.host.config);

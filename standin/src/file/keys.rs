@@ -18,12 +18,22 @@ pub enum Section {
     Hooks,
     /// `[control]`.
     Control,
+    /// `[http]`.
+    Http,
 }
 
 impl Section {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Top, Self::Node, Self::Vip, Self::Check, Self::Timing, Self::Hooks, Self::Control];
+    pub const ALL: [Self; 8] = [
+        Self::Top,
+        Self::Node,
+        Self::Vip,
+        Self::Check,
+        Self::Timing,
+        Self::Hooks,
+        Self::Control,
+        Self::Http,
+    ];
 
     /// Its keys.
     pub fn keys(self) -> &'static [&'static str] {
@@ -40,6 +50,7 @@ impl Section {
                 "timing",
                 "hooks",
                 "control",
+                "http",
             ],
             Self::Node => &["addresses", "witness"],
             Self::Vip => &[
@@ -73,6 +84,7 @@ impl Section {
             Self::Timing => &["dead-after", "interval", "back-after"],
             Self::Hooks => &["on-take", "on-release", "on-doubt", "on-conflict", "timeout"],
             Self::Control => &["socket", "mode", "group"],
+            Self::Http => &["listen", "allow-remote", "token-file", "tls-cert", "tls-key"],
         }
     }
 
@@ -86,6 +98,7 @@ impl Section {
             Self::Timing => "in [timing]",
             Self::Hooks => "in [hooks]",
             Self::Control => "in [control]",
+            Self::Http => "in [http]",
         }
     }
 

@@ -17,6 +17,7 @@ mod address;
 mod checks;
 mod cross;
 mod digest;
+mod http;
 mod keys;
 mod model;
 mod nodes;
@@ -32,10 +33,11 @@ use std::io::Read;
 use std::path::Path;
 
 pub use address::{AddressRange, MOST_VIPS};
+pub use http::DEFAULT_HTTP_PORT;
 pub use keys::Section;
 pub use model::{
-    Authority, ClusterFile, Control, HookCommand, Hooks, NamedCheck, NamedCheckId, Node, NodeId,
-    OnDoubt, Placement, Timing, VipGroup,
+    Authority, ClusterFile, Control, HookCommand, Hooks, Http, NamedCheck, NamedCheckId, Node,
+    NodeId, OnDoubt, Placement, Timing, TlsFiles, VipGroup,
 };
 pub use problem::{Problem, Problems, Severity, Source, Span};
 pub use settings::DEFAULT_PORT;
@@ -162,6 +164,7 @@ fn read(top: &Table<'_>, path: &Path, problems: &mut Problems) -> Option<Cluster
     let timing = settings::timing(top, problems);
     let hooks = settings::hooks(top, problems);
     let control = settings::control(top, problems);
+    let http = http::http(top, path, problems);
     let authority = settings::authority(top, problems);
     let port = settings::port(top, problems);
     let key_file = settings::key_file(top, path, problems);
@@ -177,6 +180,7 @@ fn read(top: &Table<'_>, path: &Path, problems: &mut Problems) -> Option<Cluster
         hooks,
         isolated_when_unreachable: isolated.into_iter().map(|(address, _)| address).collect(),
         control,
+        http,
     })
 }
 

@@ -2,7 +2,7 @@
 //! exists contradicts neither itself nor what any host could do.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub struct ClusterFile {
     pub isolated_when_unreachable: Vec<IpAddr>,
     /// Where the status is told and commands are taken.
     pub control: Control,
+    /// Where the page and the metrics are served; none: nowhere.
+    pub http: Option<Http>,
 }
 
 /// What gives a node the right to hold a VIP.
@@ -192,6 +194,33 @@ pub struct Control {
     pub mode: u32,
     /// The group it belongs to; none: that of the process.
     pub group: Option<String>,
+}
+
+/// Where the page and the metrics are served, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// The address and the TCP port.
+    pub listen: SocketAddr,
+    /// The file with the token that whoever asks has to know; none: nobody is asked for one.
+    pub token_file: Option<PathBuf>,
+    /// The certificate and its key; none: without TLS.
+    pub tls: Option<TlsFiles>,
+}
+
+impl Http {
+    /// Whether only this host reaches it.
+    pub fn is_loopback(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback()
+    }
+}
+
+/// A server's certificate, both files in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by those between it and its authority.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 impl ClusterFile {

@@ -29,7 +29,7 @@ const HASTY: Duration = Duration::from_millis(20);
 const DEFAULT_MODE: u32 = 0o660;
 
 /// A table of this name, or an empty one.
-fn with_table<T>(
+pub(super) fn with_table<T>(
     top: &Table<'_>,
     key: &'static str,
     section: Section,

@@ -86,6 +86,11 @@ impl Directory {
         self.groups.get(group).map(|(name, vips)| (&**name, vips.as_slice()))
     }
 
+    /// The groups with their addresses, by number.
+    pub fn groups(&self) -> impl Iterator<Item = (&Arc<str>, &[IpAddr])> {
+        self.groups.iter().map(|(name, vips)| (name, vips.as_slice()))
+    }
+
     /// A node's name.
     pub fn node_at(&self, node: NodeId) -> &str {
         self.nodes.get(node.index()).map_or("a node that is not in the file", |name| name)

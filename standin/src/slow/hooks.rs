@@ -57,8 +57,10 @@ pub(super) struct HookRunner {
     waiting: BTreeMap<IpAddr, VecDeque<Occasion>>,
     /// The VIPs that are here.
     held: BTreeSet<IpAddr>,
-    running: JoinSet<(IpAddr, Option<Event>)>,
+    running: JoinSet<(IpAddr, &'static str, Option<Event>)>,
     slots: Arc<Semaphore>,
+    /// By the key of the hook and whether it succeeded.
+    pub(super) counts: BTreeMap<(&'static str, bool), u64>,
 }
 
 /// What every hook is told.
@@ -78,6 +80,7 @@ impl HookRunner {
             held: BTreeSet::new(),
             running: JoinSet::new(),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
+            counts: BTreeMap::new(),
         }
     }
 
@@ -131,6 +134,7 @@ impl HookRunner {
             return None;
         };
         if queue.len() >= WAITING_MOST {
+            *self.counts.entry((key_of(event), false)).or_default() += 1;
             let what = format!("on-{event} of {vip} was not run: {WAITING_MOST} wait before it");
             return Some(Event::new(Level::Warn, "hook-failed", what));
         }
@@ -143,7 +147,8 @@ impl HookRunner {
         let Some(ended) = self.running.join_next().await else {
             return std::future::pending().await;
         };
-        let (vip, event) = ended.ok()?;
+        let (vip, hook, event) = ended.ok()?;
+        *self.counts.entry((key_of(hook), event.is_none())).or_default() += 1;
         match self.waiting.get_mut(&vip).and_then(VecDeque::pop_front) {
             Some(next) => self.start(next),
             None => {
@@ -163,7 +168,9 @@ impl HookRunner {
         self.running.spawn(async move {
             let vip = occasion.vip;
             let _slot = slots.acquire_owned().await;
-            let Some(hook) = command(&hooks, occasion.event) else { return (vip, None) };
+            let Some(hook) = command(&hooks, occasion.event) else {
+                return (vip, occasion.event, None);
+            };
             let outcome = run(hook, &occasion, &names, hooks.timeout).await;
             let failed = outcome.err().map(|why| {
                 let what =
@@ -172,8 +179,18 @@ impl HookRunner {
                     .with("vip", vip.to_string())
                     .with("hook", format!("on-{}", occasion.event))
             });
-            (vip, failed)
+            (vip, occasion.event, failed)
         });
+    }
+}
+
+/// How the file calls the hook of an event.
+fn key_of(event: &str) -> &'static str {
+    match event {
+        "take" => "on-take",
+        "release" => "on-release",
+        "conflict" => "on-conflict",
+        _ => "on-doubt",
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) mod service;
 mod status;
 
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use standin_core::cluster::report::ClusterReport;
@@ -31,6 +31,7 @@ use crate::checks::Outcome;
 use crate::control::Server;
 use crate::file::ClusterFile;
 use crate::host::{PreparedCheck, PreparedCluster};
+use crate::http::{Door, Front, Ledger, Look, SharedLedger, Site};
 use crate::link::{ToFast, ToSlow};
 use crate::log::{Event, Level, Logger};
 
@@ -66,12 +67,14 @@ pub struct Matters {
     checks: Vec<PreparedCheck>,
     /// In a cluster: the file, and the names in it.
     cluster: Option<(ClusterFile, Arc<Directory>, Names)>,
+    /// How the file calls each check.
+    check_names: Vec<String>,
 }
 
 impl Matters {
     /// Of `standin for`.
     pub fn of_host(checks: Vec<PreparedCheck>) -> Self {
-        Self { checks, cluster: None }
+        Self { checks, cluster: None, check_names: Vec::new() }
     }
 
     /// Of a node of a cluster.
@@ -89,8 +92,16 @@ impl Matters {
         Self {
             checks: prepared.host.checks.clone(),
             cluster: Some((file.clone(), directory, names)),
+            check_names: prepared.host.checks.iter().map(|check| name_of(file, check)).collect(),
         }
     }
+}
+
+/// How the file calls a check.
+fn name_of(file: &ClusterFile, check: &PreparedCheck) -> String {
+    let mut named = file.checks.iter();
+    let found = named.find(|named| named.check == *check.prober.check());
+    found.map(|named| named.name.clone()).unwrap_or_default()
 }
 
 /// The slow loop.
@@ -106,6 +117,10 @@ pub struct SlowLoop {
     book: Arc<Mutex<Book>>,
     service: Option<Service>,
     counter: Option<Counter>,
+    ledger: SharedLedger,
+    door: Option<Door>,
+    /// `[http]` is to be looked at again.
+    front_stale: bool,
 }
 
 impl SlowLoop {
@@ -123,9 +138,19 @@ impl SlowLoop {
             book: Arc::default(),
             service,
             counter: None,
+            ledger: SharedLedger::default(),
+            door: None,
+            front_stale: false,
         };
         this.adopt(matters);
         this
+    }
+
+    /// Serves its pages behind this door.
+    #[must_use]
+    pub fn with_door(mut self, door: Option<Door>) -> Self {
+        self.door = door;
+        self
     }
 
     /// Works with these from here on.
@@ -134,6 +159,8 @@ impl SlowLoop {
         self.current = matters.checks.iter().map(|_| None).collect();
         self.checks = matters.checks;
         let Some((file, directory, names)) = matters.cluster else { return };
+        self.ledger().adopt(directory.groups(), matters.check_names);
+        self.front_stale = true;
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         book.cluster = Some((file.cluster.clone(), directory));
         match &mut self.hooks {
@@ -148,15 +175,16 @@ impl SlowLoop {
     /// Runs until the fast loop has gone.
     pub async fn run(mut self, server: Option<Server>) {
         let (reload, mut reloads) = tokio::sync::mpsc::channel(RELOADS);
-        self.counter = server.map(|server| {
-            let desk = Desk {
-                to_fast: self.ends.outbox.clone(),
-                wakeup: self.ends.wakeup.clone(),
-                reload,
-                book: self.book.clone(),
-            };
-            Counter::open(server, desk.handler())
-        });
+        let desk = Desk {
+            to_fast: self.ends.outbox.clone(),
+            wakeup: self.ends.wakeup.clone(),
+            reload,
+            book: self.book.clone(),
+        };
+        let site = Site::new(look_from(desk.clone()), self.ledger.clone());
+        let mut front = Front::open(site, self.door.take());
+        self.front_stale = false;
+        self.counter = server.map(|server| Counter::open(server, desk.handler()));
         loop {
             tokio::select! {
                 message = self.ends.inbox.recv() => match message {
@@ -168,8 +196,12 @@ impl SlowLoop {
                 event = ended(&mut self.hooks) => self.write_event(event),
                 () = service::beat(&mut self.service) => {}
             }
+            if std::mem::take(&mut self.front_stale) {
+                self.follow_front(&mut front).await;
+            }
             while self.running.try_join_next().is_some() {}
         }
+        drop(front);
         self.running.shutdown().await;
         let last_words = async {
             while self.hooks.as_ref().is_some_and(|hooks| !hooks.is_idle()) {
@@ -197,7 +229,8 @@ impl SlowLoop {
             }
             ToSlow::Report { at, report } => {
                 let time = time_of(Some(at));
-                self.logger.write(time, &events::of_report(&report, at));
+                self.ledger().note_report(&report, at);
+                self.tell(time, &events::of_report(&report, at));
                 self.remember(&report, time);
                 if let Some(service) = &mut self.service {
                     service.stale |= report.level() >= report::Level::Info;
@@ -213,18 +246,41 @@ impl SlowLoop {
             }
             ToSlow::Trouble { at, why } => {
                 let event = Event::new(Level::Warn, "trouble", format!("cannot {why}"));
-                self.logger.write(time_of(Some(at)), &event);
+                self.tell(time_of(Some(at)), &event);
             }
             ToSlow::Lost { at, count } => {
                 let what = format!("{count} events were not logged");
-                self.logger.write(time_of(Some(at)), &Event::new(Level::Warn, "events-lost", what));
+                self.ledger().lost += count;
+                self.tell(time_of(Some(at)), &Event::new(Level::Warn, "events-lost", what));
             }
         }
     }
 
     fn write_event(&mut self, event: Option<Event>) {
+        if let Some(hooks) = &self.hooks {
+            self.ledger().hooks.clone_from(&hooks.counts);
+        }
         if let Some(event) = event {
-            self.logger.write(SystemTime::now(), &event);
+            self.tell(SystemTime::now(), &event);
+        }
+    }
+
+    /// To the log and to the pages.
+    fn tell(&mut self, at: SystemTime, event: &Event) {
+        self.ledger().note_event(at, event);
+        self.logger.write(at, event);
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `[http]`, or a file that it names, may have changed.
+    async fn follow_front(&mut self, front: &mut Front) {
+        let current = self.reloader.as_ref().and_then(|reloader| reloader.current.as_ref());
+        let settings = current.and_then(|current| current.file.http.clone());
+        if let Err(why) = front.change(settings.as_ref()).await {
+            self.write_event(Some(Event::new(Level::Error, "http-refused", why.to_string())));
         }
     }
 
@@ -244,17 +300,30 @@ impl SlowLoop {
             old.abort();
         }
         let (outbox, wakeup) = (self.ends.outbox.clone(), self.ends.wakeup.clone());
+        let ledger = self.ledger.clone();
         self.current[check.index()] = Some(self.running.spawn(async move {
+            let begun = std::time::Instant::now();
             let result = match prepared.prober.run(&prepared.target(target)).await {
                 Outcome::Ok { .. } => Ok(()),
                 Outcome::Failed { why } => Err(why),
             };
+            let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            ledger.note_check(check.index(), result.is_ok(), begun.elapsed());
+            drop(ledger);
             // A full queue loses the result; the core gives the run up in time and starts another.
             if outbox.try_send(ToFast::CheckResult { check, target, result }).is_ok() {
                 let _ = wakeup.notify();
             }
         }));
     }
+}
+
+/// How the pages look at the fast loop.
+fn look_from(desk: Desk) -> Look {
+    Arc::new(move || {
+        let desk = desk.clone();
+        Box::pin(async move { desk.look().await })
+    })
 }
 
 async fn ended(hooks: &mut Option<HookRunner>) -> Option<Event> {

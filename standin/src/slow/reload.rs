@@ -1,8 +1,8 @@
 //! Reading the file again.
 //!
 //! Owns the judgement of a changed file, made while the run goes on: a file with an error in it, or
-//! one that this host cannot follow, is refused whole and the one before stays. Changes hooks and the
-//! control socket; everything else is the fast loop's, which is told once the file is good.
+//! one that this host cannot follow, is refused whole and the one before stays. Changes hooks,
+//! pages and the control socket; everything else is the fast loop's, which is told once the file is good.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ use crate::confine;
 use crate::failure::{Code, Failure, Result};
 use crate::file::{self, ClusterFile};
 use crate::host::prepare_cluster;
+use crate::http::Door;
 use crate::keygen::{Keys, cannot_use};
 use crate::link::{Command, Order, ToFast};
 use crate::log::{Event, Level};
@@ -57,6 +58,8 @@ pub(super) struct Change {
     hooks: bool,
     /// The control socket.
     control: bool,
+    /// Where the pages are served.
+    http: bool,
 }
 
 /// A file that was found good.
@@ -116,6 +119,9 @@ fn judge(origin: &Origin, current: Option<&InEffect>) -> Judgement {
         UdpSocket::bind((Ipv4Addr::UNSPECIFIED, file.port))
             .map_err(|error| Failure::os(format!("use UDP port {}", file.port), &error))?;
     }
+    if let Some(http) = &file.http {
+        Door::judge(current.and_then(|known| known.file.http.as_ref()), http)?;
+    }
     let keys = Keys::read(&file.key_file)?;
     let ring = keys.ring(&file.cluster).map_err(|error| cannot_use(&file.key_file, &error))?;
     let change = change(current, &file, &keys);
@@ -124,11 +130,12 @@ fn judge(origin: &Origin, current: Option<&InEffect>) -> Judgement {
 
 fn change(current: Option<&InEffect>, file: &ClusterFile, keys: &Keys) -> Change {
     let Some(InEffect { file: old, keys: old_keys }) = current else {
-        return Change { core: true, keys: true, hooks: true, control: false };
+        return Change { core: true, keys: true, hooks: true, control: false, http: true };
     };
     let core = ClusterFile {
         hooks: file.hooks.clone(),
         control: file.control.clone(),
+        http: file.http.clone(),
         key_file: file.key_file.clone(),
         ..old.clone()
     };
@@ -137,6 +144,7 @@ fn change(current: Option<&InEffect>, file: &ClusterFile, keys: &Keys) -> Change
         keys: old_keys.as_ref() != Some(keys),
         hooks: old.hooks != file.hooks,
         control: old.control != file.control,
+        http: old.http != file.http,
     }
 }
 
@@ -190,6 +198,8 @@ impl SlowLoop {
         if change.keys {
             self.order(Command::ChangeKeys(Box::new(ring)))?;
         }
+        // The token or the certificate may be another in a file that says the same.
+        self.front_stale = true;
         if let (true, Some(hooks)) = (change.hooks, &mut self.hooks) {
             hooks.change_commands(file.hooks.clone());
         }
@@ -200,6 +210,7 @@ impl SlowLoop {
             (change.keys, "another key"),
             (change.control, "another control socket"),
             (change.hooks, "other hooks"),
+            (change.http, "other pages"),
         ];
         let what: Vec<&str> = all.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
         Ok(Some(match what.as_slice() {
@@ -261,6 +272,7 @@ mod tests {
         let current = InEffect { file: file(FILE), keys: Some(keys("a")) };
         let hooks = format!("{FILE}[hooks]\non-take = \"/bin/true\"\n");
         let control = format!("{FILE}[control]\nmode = \"0600\"\n");
+        let http = format!("{FILE}[http]\n");
         let timing = format!("{FILE}[timing]\ndead-after = \"2s\"\n");
         let elsewhere = FILE.replace("/nonexistent", "/elsewhere");
         for (text, digit, wanted) in [
@@ -269,13 +281,19 @@ mod tests {
             (hooks.as_str(), "a", "h"),
             (hooks.as_str(), "b", "kh"),
             (control.as_str(), "a", "c"),
+            (http.as_str(), "a", "p"),
             (timing.as_str(), "a", "C"),
             (elsewhere.as_str(), "a", ""),
             (elsewhere.as_str(), "b", "k"),
         ] {
             let found = change(Some(&current), &file(text), &keys(digit));
-            let all =
-                [(found.core, 'C'), (found.keys, 'k'), (found.hooks, 'h'), (found.control, 'c')];
+            let all = [
+                (found.core, 'C'),
+                (found.keys, 'k'),
+                (found.hooks, 'h'),
+                (found.control, 'c'),
+                (found.http, 'p'),
+            ];
             let found: String = all.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
             assert_eq!(found, wanted, "{text} {digit}");
         }

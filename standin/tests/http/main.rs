@@ -1,0 +1,6 @@
+//! The page and the metrics, from outside: what is served, to whom, and what it costs.
+
+mod door;
+mod metrics;
+mod serve;
+mod world;
