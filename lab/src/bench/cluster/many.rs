@@ -38,7 +38,7 @@ const FIRST_VIP: u8 = 100;
 const DEAD_AFTER: Duration = Duration::from_secs(4);
 /// 64 daemons start on a few processors.
 const BOOT_WITHIN: Duration = Duration::from_secs(90);
-const CONVERGED_WITHIN: Duration = Duration::from_secs(60);
+const CONVERGED_WITHIN: Duration = Duration::from_mins(1);
 /// Later announcements are waited for so long, to see whether anything moves again.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 /// The daemons come to rest before anything is cut.
