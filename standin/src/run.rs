@@ -15,6 +15,7 @@ use clap::Args;
 use standin_core::place::NodeId;
 use standin_core::{Input, Node, step};
 use standin_sys::instance::InstanceLock;
+use standin_sys::netlink::RouteQueue;
 use standin_sys::realtime;
 
 use crate::assembly::assemble;
@@ -99,6 +100,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let directory = Directory::of(&prepared.settings, &prepared.host.config);
     let first = slow::started_in_cluster(&file, directory.own_name(), &prepared.host.config);
     let mut effective = Effective { file, prepared };
+    remove(&effective.prepared.disowned)?;
     let beats = Beats::open(&effective.prepared.heartbeats).map_err(|error| os(&error))?;
     let mut fast = begin(&effective.prepared, &Orders::default(), beats, Vec::new(), &mut shell)?;
     warnings.extend(be_on_time(&effective.file));
@@ -122,6 +124,20 @@ pub fn run(args: &RunArgs) -> Result<()> {
     drop(shell);
     let _ = thread.join();
     outcome
+}
+
+/// Removes addresses, before the tables that keep them quiet are replaced.
+fn remove(installs: &[Install]) -> Result<()> {
+    if installs.is_empty() {
+        return Ok(());
+    }
+    let mut queue = RouteQueue::open().map_err(|error| os(&error))?;
+    for install in installs {
+        queue.push_removal(install.ifindex, install.address, install.prefix);
+    }
+    // The kernel does it while it takes the request.
+    queue.flush().map_err(|error| os(&error))?;
+    Ok(())
 }
 
 /// Asks for what keeps the fast loop, which is this thread, from being late on a busy host; what
@@ -175,6 +191,7 @@ fn renew<'s>(
     // Everything after this message has other numbers, so it must not be lost; the slow loop
     // reads on, and the addresses have half a minute.
     let _ = outbox.blocking_send(told);
+    remove(&prepared.disowned)?;
     let beats = match beats {
         Some(beats) => beats.change(&prepared.heartbeats),
         None => Beats::open(&prepared.heartbeats),
@@ -190,7 +207,7 @@ fn begin<'s>(
     orphans: Vec<Install>,
     shell: &'s mut Shell,
 ) -> Result<FastLoop<'s>> {
-    let PreparedCluster { host, settings, keys, heartbeats: _ } = prepared;
+    let PreparedCluster { host, settings, keys, heartbeats: _, disowned: _ } = prepared;
     let at = now();
     let secret = secret()?;
     let mut node =

@@ -34,7 +34,7 @@ use crate::file::ClusterFile;
 use crate::host::{Install, Prepared, RealKernel, os};
 use crate::link::{Orders, Pulse, ToFast, ToSlow};
 use beats::BEATS;
-pub use beats::{Beats, path};
+pub use beats::{Beats, left_quiet, path};
 use ports::Port;
 
 /// After the signal to stop, so long for the others to take over, which the core gives 2 s, and for

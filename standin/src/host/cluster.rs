@@ -18,10 +18,10 @@ use standin_sys::capability::Capability;
 use standin_sys::sysctl;
 
 use super::plan::{Plan, Wish};
-use super::{Ground, Kernel, Prepared, RealKernel, Resolved, locks_for, os, require};
+use super::{Ground, Install, Kernel, Prepared, RealKernel, Resolved, locks_for, os, require};
 use crate::checks::{Prober, probers};
 use crate::failure::{Failure, Result};
-use crate::fast::{Heartbeats, path};
+use crate::fast::{self, Heartbeats, path};
 use crate::file::{ClusterFile, OnDoubt, Placement, find_self};
 use crate::keygen;
 
@@ -36,6 +36,9 @@ pub struct PreparedCluster {
     pub keys: KeyRing,
     /// Where the heartbeats go.
     pub heartbeats: Heartbeats,
+    /// Addresses that a killed run was giving to another node: to be removed before anything else
+    /// makes the kernel answer for them.
+    pub disowned: Vec<Install>,
 }
 
 /// Finds out and judges everything. The addresses in `held` are locked by this process already.
@@ -61,7 +64,8 @@ pub fn prepare_cluster(
     let me = NodeId(u16::from(me.0));
     let vips: Vec<IpAddr> = file.addresses().collect();
     let locks = locks_for(&vips, held)?;
-    let (plan, settings) = plan(file, me, &mut kernel)?;
+    let (mut plan, settings) = plan(file, me, &mut kernel)?;
+    let disowned = plan.disown(&fast::left_quiet());
     let checks: Vec<_> = file.checks.iter().map(|named| named.check.clone()).collect();
     let (prepared_checks, core_checks) = place_checks(file, &plan, probers(&checks)?);
     let heartbeats = Heartbeats { port: file.port, paths: paths(file, &plan, &settings) };
@@ -75,7 +79,7 @@ pub fn prepare_cluster(
         warnings: plan.warnings,
         locks,
     };
-    Ok(PreparedCluster { host, settings, keys, heartbeats })
+    Ok(PreparedCluster { host, settings, keys, heartbeats, disowned })
 }
 
 /// The keys of the file: one to send with, a second one that is believed as well.

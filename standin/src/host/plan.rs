@@ -79,6 +79,18 @@ impl Plan {
         Ok(())
     }
 
+    /// Does not adopt what a killed run was giving to another node, who has it by now; it is to go.
+    pub(super) fn disown(&mut self, given_away: &[IpAddr]) -> Vec<Install> {
+        let mut disowned = Vec::new();
+        for (vip, install) in self.vips.iter_mut().zip(&self.installs) {
+            if vip.adopted && given_away.contains(&vip.address) {
+                vip.adopted = false;
+                disowned.push(install.clone());
+            }
+        }
+        disowned
+    }
+
     /// A host to watch; its addresses follow.
     pub(super) fn add_peer(&mut self, name: &str) {
         self.peers.push(Peer { name: name.into(), addresses: Vec::new() });

@@ -234,6 +234,11 @@ fn what_a_killed_run_left_over_is_adopted_and_is_nobodys_real_address() {
     assert!(plan.vips[0].adopted);
     assert_eq!(plan.installs[0].ifindex, 2);
     assert_eq!(plan.links[0].state.ipv4, Some(Ipv4Addr::new(10, 0, 0, 1)));
+    let mut plan = plan;
+    assert_eq!(plan.disown(&[ip("10.0.0.8")]), []);
+    let disowned = plan.disown(&[ip("10.0.0.9")]);
+    assert_eq!((disowned.len(), plan.vips[0].adopted), (1, false));
+    assert_eq!(disowned[0].address, ip("10.0.0.9"));
 }
 
 #[test]

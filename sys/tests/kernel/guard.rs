@@ -371,6 +371,9 @@ fn leftovers() {
     hold(&mut guard, &vips, 60_000);
     guard.quiet(&vips, true).unwrap();
     drop(guard);
+    let left = |name| namespace.run(|| Guard::left_quiet(name)).unwrap().unwrap();
+    assert_eq!(left(NAME), vips);
+    assert_eq!(left("another"), [] as [IpAddr; 0]);
     let mut socket = namespace.run(NetfilterSocket::open).unwrap().unwrap();
     assert_eq!(socket.tables().unwrap().len(), 3);
     let mut guard = install(Leftover::KeepHeld).unwrap();

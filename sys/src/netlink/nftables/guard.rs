@@ -432,6 +432,32 @@ impl Guard {
         Err(error.with_explanation("this kernel's nf_tables lacks a part for it"))
     }
 
+    /// The VIPs for which a process that died had the kernel answer nothing: its tables outlive it.
+    /// None where there are no tables of that name.
+    pub fn left_quiet(name: &str) -> Result<Vec<IpAddr>> {
+        let mut socket = NetfilterSocket::open()?;
+        let mut quiet = vec![];
+        for (family, found) in socket.tables()? {
+            if found != name {
+                continue;
+            }
+            let table = Table { family, name };
+            let elements = match socket.elements(table, scheme::QUIET) {
+                Ok(elements) => elements,
+                // Another's table, or one that goes at this moment.
+                Err(error) if error.errno() == Some(libc::ENOENT) => continue,
+                Err(error) => return Err(error),
+            };
+            quiet.extend(elements.into_iter().filter_map(|element| match element.key {
+                Key::Ip(ip) => Some(ip),
+                Key::Number(_) => None,
+            }));
+        }
+        quiet.sort_unstable();
+        quiet.dedup();
+        Ok(quiet)
+    }
+
     /// Which VIPs are held at the moment, and for how long yet, as the kernel says.
     pub fn held(&mut self) -> Result<Vec<Held>> {
         let mut held = vec![];
