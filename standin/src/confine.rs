@@ -26,7 +26,8 @@ pub enum Sandbox {
 /// Whether a run with this file starts programs of the administrator's.
 pub fn starts_programs(file: &ClusterFile) -> bool {
     let hooks = &file.hooks;
-    let hooks = [&hooks.on_take, &hooks.on_release, &hooks.on_doubt, &hooks.on_conflict];
+    let hooks =
+        [&hooks.on_take, &hooks.on_release, &hooks.on_doubt, &hooks.on_conflict, &file.fence];
     hooks.iter().any(|hook| hook.is_some())
         || file.checks.iter().any(|named| is_program(&named.check.probe))
 }

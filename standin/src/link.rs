@@ -41,6 +41,11 @@ pub enum ToSlow {
         /// Against what.
         target: CheckTarget,
     },
+    /// The fencing command is to be run.
+    Fence {
+        /// Against whom.
+        node: NodeId,
+    },
     /// Somebody told us to stop.
     Stopping {
         /// The number of the signal; none: a command.
@@ -52,6 +57,11 @@ pub enum ToSlow {
     ReloadAsked,
     /// A changed configuration is in effect from here on; its numbers are others.
     Renewed(Box<Matters>),
+    /// It cannot be put into effect now; nothing has changed.
+    RenewalRefused {
+        /// Why, as a sentence.
+        why: String,
+    },
     /// It could not be put into effect; the one before is.
     NotRenewed {
         /// Why.
@@ -84,6 +94,13 @@ pub enum ToFast {
         check: CheckId,
         /// Against what.
         target: CheckTarget,
+        /// Failed, and why.
+        result: Result<(), String>,
+    },
+    /// The fencing command has run.
+    Fenced {
+        /// Against whom, by name: a configuration that changed meanwhile has other numbers.
+        node: String,
         /// Failed, and why.
         result: Result<(), String>,
     },

@@ -34,6 +34,7 @@ fn carry_out(request: &Request) -> Result<ExitCode, Failure> {
             print(&text);
         }
         Request::Run(args) => run::run(args)?,
+        Request::Witness(args) => run::witness(args)?,
         Request::Watch(args) => watch::watch(args)?,
         Request::Explain(args) => print(&commands::explain(args)?),
         Request::Plan(args) => print(&commands::plan(args)?),

@@ -1,4 +1,5 @@
-//! `standin run`: a node of a cluster, from its file to its end.
+//! `standin run` and `standin witness`: a node of a cluster, or one that only votes, from its file to
+//! its end.
 //!
 //! Owns the change from one configuration to the next within one process: the run with the old one
 //! leaves its addresses on their interfaces with a lifetime of half a minute, the run with the new
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use standin_core::cluster::leases::Memory;
 use standin_core::place::NodeId;
 use standin_core::{Input, Node, step};
 use standin_sys::instance::InstanceLock;
@@ -24,11 +26,11 @@ use crate::control::Access;
 use crate::failure::{Failure, Result};
 use crate::fast::{Beats, Beginning, Ended, FastLoop, Renewal, Shell, now};
 use crate::file::{self, ClusterFile};
-use crate::host::{Install, PreparedCluster, os, prepare_cluster};
+use crate::host::{Install, PreparedCluster, os, quorum};
 use crate::http::Door;
 use crate::link::{Orders, ToSlow};
 use crate::log::{Format, Level, Logger};
-use crate::slow::{self, Directory, Matters, Origin, service};
+use crate::slow::{self, Directory, Matters, Origin, Role, service};
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -65,6 +67,46 @@ pub struct RunArgs {
     pub sandbox: Sandbox,
 }
 
+const WITNESS_EXAMPLES: &str = "\
+Examples:
+  standin witness
+      This host's witness in /etc/standin/standin.toml.
+  standin witness ./standin.toml --node snowball --socket /tmp/standin.sock
+      As the witness snowball, whatever this host is called; standin status --socket asks it.
+
+A witness votes and holds nothing. It needs the file, the key and one UDP port, and no rights: run it
+as any user, on any machine that the nodes reach. One that starts keeps quiet for one lease.
+SIGTERM and SIGINT end it; SIGHUP reads the file again.";
+
+/// The arguments of `standin witness`.
+#[derive(Debug, Args)]
+#[command(after_help = WITNESS_EXAMPLES)]
+pub struct WitnessArgs {
+    /// The configuration file, the same as on the nodes
+    #[arg(value_name = "FILE", default_value = file::DEFAULT_PATH)]
+    pub file: PathBuf,
+
+    /// The witness that this host is [default: found by host name or address]
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+
+    /// Serve `standin status` on this Unix socket [default: none]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Auto)]
+    pub log: Format,
+
+    /// The least important events that are logged
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Info)]
+    pub log_level: Level,
+
+    /// Give up the rights that are not needed once it runs
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Sandbox::Auto)]
+    pub sandbox: Sandbox,
+}
+
 /// Of the fast loop among real-time threads: below those of the kernel, which have 50.
 const PRIORITY: u8 = 20;
 /// Below this an ordinary thread may be late for its own deadline.
@@ -76,25 +118,62 @@ struct Effective {
     prepared: PreparedCluster,
 }
 
-/// Runs until it is told to stop.
+/// `standin run`: runs until it is told to stop.
 ///
 /// # Errors
 /// Why it cannot start; nothing has been changed on the host then. Or the kernel's failure that
 /// ended it.
 pub fn run(args: &RunArgs) -> Result<()> {
-    let (file, mut warnings) = file::load(&args.file)?.into_valid(io::stderr().is_terminal())?;
+    let (file, warnings) = file::load(&args.file)?.into_valid(io::stderr().is_terminal())?;
     let starts_programs = confine::starts_programs(&file);
     let origin = Origin {
         path: args.file.clone(),
         node: args.node.clone(),
+        role: Role::Node,
         may_start_programs: starts_programs || args.sandbox == Sandbox::Off,
     };
-    let mut prepared = prepare_cluster(&file, args.node.as_deref(), &[])?;
+    let access = Access::of(&file.control);
+    let manner = Manner { log: args.log, log_level: args.log_level, sandbox: args.sandbox };
+    run_as(&origin, (file, warnings), Some(&access), manner)
+}
+
+/// `standin witness`: runs until it is told to stop.
+///
+/// # Errors
+/// Why it cannot start, or the kernel's failure that ended it.
+pub fn witness(args: &WitnessArgs) -> Result<()> {
+    let origin = Origin {
+        path: args.file.clone(),
+        node: args.node.clone(),
+        role: Role::Witness,
+        may_start_programs: false,
+    };
+    let (file, warnings) = file::load(&args.file)?.into_valid(io::stderr().is_terminal())?;
+    let access = args.socket.as_ref().map(|path| Access::to(path));
+    let manner = Manner { log: args.log, log_level: args.log_level, sandbox: args.sandbox };
+    run_as(&origin, (file, warnings), access.as_ref(), manner)
+}
+
+/// How a run shows itself, and what it gives up.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    log: Format,
+    log_level: Level,
+    sandbox: Sandbox,
+}
+
+fn run_as(
+    origin: &Origin,
+    (file, mut warnings): (ClusterFile, Vec<String>),
+    access: Option<&Access>,
+    manner: Manner,
+) -> Result<()> {
+    let mut prepared = origin.prepare(&file, &[])?;
     let mut locks = std::mem::take(&mut prepared.host.locks);
     warnings.append(&mut prepared.host.warnings);
-    let access = Access::of(&file.control);
-    let door = file.http.as_ref().map(Door::open).transpose()?;
-    let (mut shell, backstage) = assemble(Some(&access))?;
+    let pages = file.http.as_ref().filter(|_| origin.role == Role::Node);
+    let door = pages.map(Door::open).transpose()?;
+    let (mut shell, backstage) = assemble(access)?;
     let backstage = backstage.behind(door);
     let matters = Matters::of_cluster(&file, &prepared);
     let directory = Directory::of(&prepared.settings, &prepared.host.config);
@@ -102,10 +181,16 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let mut effective = Effective { file, prepared };
     remove(&effective.prepared.disowned)?;
     let beats = Beats::open(&effective.prepared.heartbeats).map_err(|error| os(&error))?;
-    let mut fast = begin(&effective.prepared, &Orders::default(), beats, Vec::new(), &mut shell)?;
-    warnings.extend(be_on_time(&effective.file));
-    let logger = Logger::open(args.log, args.log_level)?;
-    let confined = confine::confine(args.sandbox, starts_programs, Some(&access.path));
+    let nothing = (&Orders::default(), None);
+    let mut fast = begin(&effective.prepared, nothing, beats, Vec::new(), &mut shell)?;
+    let late = be_on_time(&effective.file);
+    if origin.role == Role::Node {
+        warnings.extend(late);
+    }
+    let logger = Logger::open(manner.log, manner.log_level)?;
+    let starts_programs = origin.role == Role::Node && confine::starts_programs(&effective.file);
+    let socket = access.map(|access| access.path.as_path());
+    let confined = confine::confine(manner.sandbox, starts_programs, socket);
     let thread =
         backstage.start(logger, &[first, confined], &warnings, matters, Some(origin.clone()))?;
     let outcome = loop {
@@ -113,7 +198,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
             Ok(Ended::Stopped) => break Ok(()),
             Err(failure) => break Err(failure),
             Ok(Ended::Renew(renewal)) => {
-                match renew(*renewal, effective, &origin, &mut locks, &mut shell) {
+                match renew(*renewal, effective, origin, &mut locks, &mut shell) {
                     Ok((next, now_in_effect)) => (fast, effective) = (next, now_in_effect),
                     Err(failure) => break Err(failure),
                 }
@@ -161,21 +246,23 @@ fn renew<'s>(
     locks: &mut Vec<(IpAddr, InstanceLock)>,
     shell: &'s mut Shell,
 ) -> Result<(FastLoop<'s>, Effective)> {
-    let Renewal { file, orders, beats } = renewal;
+    let Renewal { file, orders, beats, leases } = renewal;
     let outbox = shell.ends.outbox.clone();
-    let node = origin.node.as_deref();
+    let old_voters: Vec<String> =
+        quorum::voters(&old.file).into_iter().map(str::to_owned).collect();
     let held: Vec<IpAddr> = locks.iter().map(|(address, _)| *address).collect();
     // What is on the interfaces is looked at again: the judgement of the file is older than the
     // last moments of the run.
-    let prepared = prepare_cluster(&file, node, &held);
+    let prepared = origin.prepare(&file, &held);
     let (effective, refused) = match prepared {
         Ok(prepared) => (Effective { file, prepared }, None),
         Err(why) => {
-            let prepared = prepare_cluster(&old.file, node, &held)?;
+            let prepared = origin.prepare(&old.file, &held)?;
             (Effective { file: old.file, prepared }, Some(why))
         }
     };
     let Effective { file, mut prepared } = effective;
+    quorum::follow(&mut prepared.settings, &old_voters, &file);
     locks.append(&mut prepared.host.locks);
     locks.retain(|(address, _)| file.addresses().any(|vip| vip == *address));
     let kept = &prepared.host.installs;
@@ -196,13 +283,16 @@ fn renew<'s>(
         Some(beats) => beats.change(&prepared.heartbeats),
         None => Beats::open(&prepared.heartbeats),
     };
-    let fast = begin(&prepared, &orders, beats.map_err(|error| os(&error))?, orphans, shell)?;
+    let beats = beats.map_err(|error| os(&error))?;
+    let mut fast = begin(&prepared, (&orders, leases), beats, orphans, shell)?;
+    // The orphans have left their interfaces by now.
+    fast.forget(&prepared.heartbeats)?;
     Ok((fast, Effective { file, prepared }))
 }
 
 fn begin<'s>(
     prepared: &PreparedCluster,
-    orders: &Orders,
+    (orders, leases): (&Orders, Option<Memory>),
     beats: Beats,
     orphans: Vec<Install>,
     shell: &'s mut Shell,
@@ -212,6 +302,9 @@ fn begin<'s>(
     let secret = secret()?;
     let mut node =
         Node::in_cluster(host.config.clone(), settings.clone(), keys.clone(), secret, at);
+    if let Some(memory) = leases {
+        node.recall_leases(memory);
+    }
     let number = |name: &str| {
         let position = settings.names.iter().position(|known| **known == *name);
         position.map(|position| NodeId(position as u16))
@@ -225,7 +318,8 @@ fn begin<'s>(
             step(&mut node, at, Input::Place { group, node: Some(placed) });
         }
     }
-    let beginning = Beginning { prepared: host, node, beats: Some(beats), orphans };
+    let names = settings.names.clone();
+    let beginning = Beginning { prepared: host, node, beats: Some(beats), names, orphans };
     FastLoop::new(beginning, shell)
 }
 

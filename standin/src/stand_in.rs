@@ -24,7 +24,13 @@ pub fn run(options: &ForOptions) -> Result<()> {
     let (mut shell, backstage) = assemble(access.as_ref())?;
     let node = Node::new(prepared.config.clone(), seed(), now());
     let matters = Matters::of_host(std::mem::take(&mut prepared.checks));
-    let beginning = Beginning { prepared: &prepared, node, beats: None, orphans: Vec::new() };
+    let beginning = Beginning {
+        prepared: &prepared,
+        node,
+        beats: None,
+        names: Vec::new(),
+        orphans: Vec::new(),
+    };
     let fast = FastLoop::new(beginning, &mut shell)?;
     let logger = Logger::open(options.log, options.log_level)?;
     let first = slow::started(&prepared.config);

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use standin::checks::{Concerns, Probe};
 use standin::failure::Code;
-use standin::file::{self, ClusterFile, NodeId, OnDoubt, Placement, Section, Source, find_self};
+use standin::file::{
+    self, Authority, ClusterFile, NodeId, OnDoubt, Placement, Section, Source, find_self,
+    find_witness,
+};
 use standin_core::config::{Failback, OnAnswer, Vantage};
 
 fn examples() -> PathBuf {
@@ -184,6 +187,51 @@ socket = "/run/x.sock"
 }
 
 #[test]
+fn a_quorum_has_voters_a_lease_and_perhaps_a_power_switch() {
+    let file = example("quorum.toml");
+    assert_eq!(file.authority, Authority::Quorum { lease: Duration::from_millis(300) });
+    assert_eq!(
+        file.voter_ids().map(|id| file.node(id).name.as_str()).collect::<Vec<_>>(),
+        ["pinky", "brain", "snowball"]
+    );
+    assert!(file.is_witness(NodeId(2)) && !file.is_witness(NodeId(1)));
+    assert_eq!(file.fence, None);
+    // A witness is nobody's home and no stand-in.
+    assert_eq!(file.vips[0].placement.eligible(), [NodeId(0), NodeId(1)]);
+    let text = SMALL
+        .replace("[nodes]", "authority = \"quorum\"\nfence = [\"/bin/off\", \"now\"]\n[nodes]")
+        + "[witnesses]\nsnowball = { addresses = \"10.0.0.3\" }\n";
+    let file = valid(&text);
+    // Derived from dead-after.
+    assert_eq!(file.authority, Authority::Quorum { lease: Duration::from_secs(1) });
+    assert_eq!(file.fence.expect("a command").arguments, ["now"]);
+    assert_eq!(file.vips[0].on_doubt, OnDoubt::Release);
+    let hasty = valid(&(text + "[timing]\ndead-after = \"20ms\"\n"));
+    assert_eq!(hasty.authority, Authority::Quorum { lease: Duration::from_millis(50) });
+}
+
+#[test]
+fn a_witness_finds_itself_and_says_who_is_what() {
+    let file = example("quorum.toml");
+    let own = [ip("208.201.240.5")];
+    assert_eq!(find_witness(&file, "snowball.example.net", &[], None), Ok(NodeId(2)));
+    assert_eq!(find_witness(&file, "web7", &own, None), Ok(NodeId(2)));
+    assert_eq!(find_witness(&file, "web7", &[], Some("Snowball")), Ok(NodeId(2)));
+    let said =
+        |failure: standin::failure::Result<NodeId>| failure.expect_err("no such one").to_string();
+    let refused = said(find_self(&file, "snowball", &[], None));
+    assert!(refused.contains("snowball is a witness") && refused.contains("standin witness"));
+    let refused = said(find_witness(&file, "pinky", &[], None));
+    assert!(refused.contains("pinky is a node") && refused.contains("standin run"), "{refused}");
+    let refused = said(find_witness(&file, "web7", &[], Some("snowbal")));
+    assert!(refused.contains("there is no such witness") && refused.contains("--node snowball"));
+    let refused = said(find_witness(&file, "web7", &[], None));
+    assert!(refused.contains("has none of the witnesses' addresses"), "{refused}");
+    let refused = said(find_witness(&valid(SMALL), "web7", &[], None));
+    assert!(refused.contains("the file has no witness"), "{refused}");
+}
+
+#[test]
 fn a_relative_key_file_is_beside_the_file() {
     let parsed = file::parse(Source::new("/etc/standin/standin.toml", SMALL));
     assert_eq!(parsed.file.expect("valid").key_file, Path::new("/etc/standin/key"));
@@ -220,6 +268,15 @@ fn the_digest_changes_with_what_matters_and_with_nothing_else() {
         assert_ne!(text, SMALL);
         assert_ne!(digest(&text), base, "{to}");
     }
+    let quorum = "authority = \"quorum\"\n[witnesses]\nsnowball = \"10.0.0.3\"\n[nodes]";
+    let quorum = SMALL.replace("[nodes]", quorum);
+    assert_ne!(digest(&quorum), base);
+    assert_ne!(
+        digest(&quorum.replace("\n[witnesses]", "\nlease = \"2s\"\n[witnesses]")),
+        digest(&quorum)
+    );
+    // Voters are told apart by the leases themselves.
+    assert_eq!(digest(&quorum.replace("snowball", "edward")), digest(&quorum));
     for (from, to) in [
         ("\n", "\n\n# a comment\n"),
         ("\"key\"", "\"/another/key\""),

@@ -124,6 +124,19 @@ impl AsFd for ProcessHandle {
     }
 }
 
+/// This host's name, also where `/proc/sys` is hidden; empty where it is no text.
+pub fn hostname() -> String {
+    // HOST_NAME_MAX is 64; the last byte stays zero.
+    let mut name = [0_u8; 256];
+    // SAFETY: the kernel writes at most the 255 bytes that it is told of.
+    let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+    if result != 0 {
+        return String::new();
+    }
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+    String::from_utf8(name[..end].to_vec()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;

@@ -26,7 +26,7 @@ use crate::duration;
 use crate::import::ImportArgs;
 use crate::keygen::KeygenArgs;
 use crate::log::{Format, Level};
-use crate::run::RunArgs;
+use crate::run::{RunArgs, WitnessArgs};
 
 /// Stands in for another server's public IP address when it fails.
 #[derive(Debug, Parser)]
@@ -59,6 +59,8 @@ pub enum Command {
     SendArp(SendArpArgs),
     /// Run this host's node of a cluster
     Run(RunArgs),
+    /// Vote in a cluster and hold nothing, without any rights
+    Witness(WitnessArgs),
     /// Show what a running standin is doing: who holds what, and why
     Status(StatusArgs),
     /// Show the same again and again, until Ctrl-C

@@ -24,7 +24,7 @@ use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
 use crate::import::ImportArgs;
 use crate::keygen::KeygenArgs;
-use crate::run::RunArgs;
+use crate::run::{RunArgs, WitnessArgs};
 
 /// What was asked for.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub enum Request {
     SendArp(SendArpArgs),
     /// `standin run`
     Run(RunArgs),
+    /// `standin witness`
+    Witness(WitnessArgs),
     /// `standin status`
     Status(StatusArgs),
     /// `standin watch`
@@ -98,6 +100,7 @@ where
         args::Command::Announce(announce) => Ok(Request::Announce(announce)),
         args::Command::SendArp(send_arp) => Ok(Request::SendArp(send_arp)),
         args::Command::Run(run) => Ok(Request::Run(run)),
+        args::Command::Witness(witness) => Ok(Request::Witness(witness)),
         args::Command::Status(status) => Ok(Request::Status(status)),
         args::Command::Watch(watch) => Ok(Request::Watch(watch)),
         args::Command::Explain(explain) => Ok(Request::Explain(explain)),

@@ -11,6 +11,7 @@ use standin_core::wire::frame::Frame;
 use standin_core::{Action, Input, Instant, step};
 use standin_sys::netlink::AddressSpec;
 
+use super::leases::Renewal;
 use super::ports::is_link_down;
 use super::{FastLoop, ROUNDS_PER_TURN, now};
 use crate::host::{ADDRESS_PROTO, Install};
@@ -44,7 +45,14 @@ impl FastLoop<'_> {
 
     fn drain_actions(&mut self) {
         let mut batch = Batch::default();
-        while let Some(action) = self.node.poll_action() {
+        let mut renewal = Renewal::default();
+        while let Some(action) = self.next_action(&mut renewal) {
+            if let Action::ExtendLease { group, vips, until } = action {
+                self.send_batch(&mut batch);
+                self.gather_lease(&mut renewal, group, vips, until);
+                continue;
+            }
+            self.extend_leases(&mut renewal);
             if let Action::SendFrame { link, frame, probes } = action {
                 if batch.link != Some(link) {
                     self.send_batch(&mut batch);
@@ -59,14 +67,20 @@ impl FastLoop<'_> {
         self.send_batch(&mut batch);
     }
 
+    /// The next action. When there is none the leases that were gathered go to the kernel, and
+    /// what follows from its word is next.
+    fn next_action(&mut self, renewal: &mut Renewal) -> Option<Action> {
+        self.node.poll_action().or_else(|| {
+            self.extend_leases(renewal);
+            self.node.poll_action()
+        })
+    }
+
     fn act(&mut self, action: Action) {
         let at = now();
         match action {
-            // Gathered by the caller; and those of a lease, which no configuration asks for yet.
-            Action::SendFrame { .. }
-            | Action::ExtendLease { .. }
-            | Action::EndLease { .. }
-            | Action::Fence { .. } => {}
+            // Gathered by the caller.
+            Action::SendFrame { .. } | Action::ExtendLease { .. } => {}
             Action::SendEcho { peer, to, link, message } => {
                 self.send_echo(at, peer, to, link, &message);
             }
@@ -74,10 +88,13 @@ impl FastLoop<'_> {
             Action::RemoveAddress { vip } => {
                 let install = &self.installs[vip.index()];
                 let (ifindex, ip, prefix) = (install.ifindex, install.address, install.prefix);
-                let sequence = self.queue.push_removal(ifindex, ip, prefix);
+                let Some(doors) = &mut self.doors else { return };
+                let sequence = doors.queue.push_removal(ifindex, ip, prefix);
                 self.asked.insert(sequence, (vip, false));
             }
             Action::QuietAddress { vip, quiet } => self.quiet_address(vip, quiet),
+            Action::EndLease { group, vips } => self.end_lease(group, &vips),
+            Action::Fence { node } => self.tell(at, ToSlow::Fence { node }),
             Action::SendHeartbeat { peer, bytes } => self.send_heartbeat(peer, &bytes),
             Action::RunCheck { check, target } => self.tell(at, ToSlow::RunCheck { check, target }),
             Action::Report(report) => self.tell(at, ToSlow::Report { at, report }),
@@ -86,8 +103,8 @@ impl FastLoop<'_> {
     }
 
     fn add_address(&mut self, at: Instant, vip: VipId, lifetime: Duration) {
-        let install = &self.installs[vip.index()];
-        match self.queue.push_replace(&spec(install, lifetime)) {
+        let (install, Some(doors)) = (&self.installs[vip.index()], &mut self.doors) else { return };
+        match doors.queue.push_replace(&spec(install, lifetime)) {
             Ok(sequence) => {
                 self.asked.insert(sequence, (vip, true));
             }
@@ -152,12 +169,13 @@ impl FastLoop<'_> {
         if self.asked.is_empty() {
             return false;
         }
-        if let Err(error) = self.queue.flush() {
+        let flushed = self.doors.as_mut().map(|doors| doors.queue.flush());
+        if let Some(Err(error)) = flushed {
             self.complain(now(), &error);
         }
         let mut answered = false;
-        loop {
-            let answer = match self.queue.poll() {
+        while let Some(doors) = &mut self.doors {
+            let answer = match doors.queue.poll() {
                 Ok(Some(answer)) => answer,
                 Ok(None) => break,
                 Err(error) => {

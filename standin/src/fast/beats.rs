@@ -1,24 +1,21 @@
-//! The heartbeats' sockets and the kernel's quiet set: what a node of a cluster has besides.
+//! The heartbeats' sockets: what a node of a cluster has besides, and all that a witness has.
 //!
-//! Owns one UDP socket for each IP version in use, where each member is reached, and the nftables
-//! tables that keep the kernel from answering for an address that is being given away. Never looks
-//! into a datagram.
+//! Owns one UDP socket for each IP version in use and where each member is reached; keeps the
+//! [`Leases`] from one run to the next. Never looks into a datagram. Invariant: a heartbeat is
+//! handed in with a time at which it had been received.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
-use standin_core::config::{PeerId, VipId};
+use standin_core::config::PeerId;
 use standin_core::heartbeat::packet::{MAGIC, PACKET_LENGTH_MAX, PACKET_LENGTH_MIN};
 use standin_core::{Input, Instant, step};
-use standin_sys::netlink::nftables::{Guard, Leftover};
 use standin_sys::poll::{Interest, Poller};
 use standin_sys::udp::{Event, Filter, Inbox, Options, Outgoing, UdpSocket};
 
+use super::leases::Leases;
 use super::{BUDGET, FastLoop, Heartbeats, now};
 
-/// The name of the nftables tables, in the families `arp`, `ip` and `ip6` and `inet`.
-pub const TABLES: &str = "standin";
 /// The first token of the heartbeats' sockets.
 pub(super) const BEATS: u64 = 8;
 /// Bytes of heartbeats that may wait while the loop is busy.
@@ -36,52 +33,58 @@ pub struct Beats {
     inbox: Inbox,
     /// Where each watched host takes heartbeats, by its id; none for one that is no member.
     paths: Vec<Vec<SocketAddr>>,
-    guard: Option<Guard>,
-    /// The addresses that the kernel was told not to answer for.
-    quieted: BTreeSet<IpAddr>,
-}
-
-/// The addresses that a killed run kept quiet, as the giver of a move that it did not live to end.
-/// Where nftables cannot be asked there are none.
-pub fn left_quiet() -> Vec<IpAddr> {
-    Guard::left_quiet(TABLES).unwrap_or_default()
+    /// On a node: a witness has no address that could be answered for.
+    pub(super) leases: Option<Leases>,
 }
 
 impl Beats {
-    /// Opens the sockets, and clears away what an earlier run left in nftables.
+    /// Opens the sockets and installs the tables, before any address is added.
     ///
     /// # Errors
     /// The port is in use, or the kernel refuses.
     pub fn open(heartbeats: &Heartbeats) -> standin_sys::Result<Self> {
-        let Heartbeats { port, paths } = heartbeats.clone();
+        let leases = heartbeats.guard.as_ref().map(Leases::install).transpose()?;
+        Self::bind(heartbeats, leases)
+    }
+
+    fn bind(heartbeats: &Heartbeats, leases: Option<Leases>) -> standin_sys::Result<Self> {
+        let Heartbeats { port, paths, guard: _ } = heartbeats.clone();
         let mut sockets = Vec::new();
         for local in families(&paths) {
             sockets.push(bind_patiently(SocketAddr::new(local, port))?);
         }
-        // Where nftables is missing a planned move goes without its moment of quiet.
-        let guard = Guard::install(TABLES, &[], Leftover::Replace).ok();
         let inbox = Inbox::new(PACKET_LENGTH_MAX);
-        Ok(Self { port, sockets, inbox, paths, guard, quieted: BTreeSet::new() })
+        Ok(Self { port, sockets, inbox, paths, leases })
     }
 
-    /// The same with other paths; opened anew where the port or the IP versions are others.
+    /// The same with other paths and addresses; the sockets are opened anew where the port or the
+    /// IP versions are others. The tables stay throughout.
     ///
     /// # Errors
     /// As of [`Beats::open`].
     pub fn change(mut self, heartbeats: &Heartbeats) -> standin_sys::Result<Self> {
+        if let (Some(leases), Some(plan)) = (&mut self.leases, &heartbeats.guard) {
+            leases.change(plan)?;
+        }
         let mut bound = self.sockets.iter().map(|socket| socket.local_address().ip());
         if self.port != heartbeats.port || !bound.by_ref().eq(families(&heartbeats.paths)) {
-            self.close();
-            return Self::open(heartbeats);
-        }
-        let quieted: Vec<IpAddr> = std::mem::take(&mut self.quieted).into_iter().collect();
-        if let Some(guard) = &mut self.guard
-            && !quieted.is_empty()
-        {
-            guard.quiet(&quieted, false)?;
+            let Self { sockets, leases, .. } = self;
+            drop(sockets);
+            return Self::bind(heartbeats, leases);
         }
         self.paths.clone_from(&heartbeats.paths);
         Ok(self)
+    }
+
+    /// After [`Beats::change`], once what is no longer in the file has left its interface.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn forget(&mut self, heartbeats: &Heartbeats) -> standin_sys::Result<()> {
+        match (&mut self.leases, &heartbeats.guard) {
+            (Some(leases), Some(plan)) => leases.forget(plan),
+            (Some(_), None) | (None, _) => Ok(()),
+        }
     }
 
     pub(super) fn watch(&self, poller: &Poller) -> standin_sys::Result<()> {
@@ -93,9 +96,8 @@ impl Beats {
 
     /// Removes the tables, at the end of a run that leaves nothing behind.
     pub(super) fn close(self) {
-        if let Some(guard) = self.guard {
-            // What cannot be removed binds nothing: no address is managed by it.
-            let _ = guard.remove();
+        if let Some(leases) = self.leases {
+            leases.remove();
         }
     }
 }
@@ -167,7 +169,12 @@ impl FastLoop<'_> {
                 }
             }
         }
-        match socket.receive_batch(&mut beats.inbox) {
+        let received = socket.receive_batch(&mut beats.inbox);
+        // A voter counts its grant from here, the asker from before it sent: were this the time at
+        // which the turn began, a process that was stopped in between would let another have the
+        // lease while the asker still counts on it.
+        let at = now();
+        match received {
             Ok(_) => {
                 for received in beats.inbox.iter().filter(|received| !received.truncated) {
                     let from = received.source.ip();
@@ -195,22 +202,5 @@ impl FastLoop<'_> {
                 .collect();
             socket.send_batch(&datagrams, |_, _| ());
         }
-    }
-
-    pub(super) fn quiet_address(&mut self, vip: VipId, quiet: bool) {
-        let address = self.installs[vip.index()].address;
-        let guard = self.beats.as_mut().and_then(|beats| beats.guard.as_mut());
-        let result = match guard {
-            Some(guard) => guard.quiet(&[address], quiet).map_err(|error| error.to_string()),
-            None => Err("nftables is missing".to_owned()),
-        };
-        if let (Some(beats), Ok(())) = (&mut self.beats, &result) {
-            if quiet {
-                beats.quieted.insert(address);
-            } else {
-                beats.quieted.remove(&address);
-            }
-        }
-        step(&mut self.node, now(), Input::Quieted { vip, quiet, result });
     }
 }

@@ -9,6 +9,7 @@
 
 mod act;
 mod beats;
+mod leases;
 mod orders;
 mod ports;
 
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use standin_core::cluster::leases::Memory;
 use standin_core::config::VipId;
 use standin_core::{Input, Instant, Node, step};
 use standin_sys::clock::boottime_ns;
@@ -34,7 +36,8 @@ use crate::file::ClusterFile;
 use crate::host::{Install, Prepared, RealKernel, os};
 use crate::link::{Orders, Pulse, ToFast, ToSlow};
 use beats::BEATS;
-pub use beats::{Beats, left_quiet, path};
+pub use beats::{Beats, path};
+pub use leases::{GuardPlan, left_quiet};
 use ports::Port;
 
 /// After the signal to stop, so long for the others to take over, which the core gives 2 s, and for
@@ -81,6 +84,8 @@ pub struct Heartbeats {
     pub port: u16,
     /// Where each watched host takes them; none for one outside the cluster.
     pub paths: Vec<Vec<SocketAddr>>,
+    /// The tables that keep leases; none for a witness.
+    pub guard: Option<GuardPlan>,
 }
 
 /// How a run ended.
@@ -101,6 +106,8 @@ pub struct Renewal {
     pub orders: Orders,
     /// The sockets of the heartbeats.
     pub beats: Option<Beats>,
+    /// What this node granted as a voter.
+    pub leases: Option<Memory>,
 }
 
 /// The loop.
@@ -109,15 +116,16 @@ pub struct FastLoop<'s> {
     shell: &'s mut Shell,
     poller: Poller,
     timer: Timer,
-    monitor: Monitor,
-    queue: RouteQueue,
-    /// What each unanswered request of `queue` was about: the VIP, and whether it adds it.
+    /// None where there are no interfaces to look after: a witness.
+    doors: Option<Doors>,
+    /// What each unanswered request was about: the VIP, and whether it adds it.
     asked: HashMap<u32, (VipId, bool)>,
-    kernel: RealKernel,
     icmp_v4: Option<IcmpSocket>,
     icmp_v6: Option<IcmpSocket>,
     /// In a cluster.
     beats: Option<Beats>,
+    /// Of the nodes and witnesses, by number.
+    names: Vec<Arc<str>>,
     ports: Vec<Port>,
     installs: Vec<Install>,
     /// Interfaces are to be looked at again at the end of the reading.
@@ -125,12 +133,37 @@ pub struct FastLoop<'s> {
     buffer: Vec<u8>,
     stop_by: Option<Instant>,
     stopped: bool,
+    /// The next run is to find everything as it is.
+    keeps: bool,
     lost_messages: u64,
     complained_at: Option<Instant>,
     /// What the timer was last set to.
     armed: Option<Instant>,
     pulse: Pulse,
     renew: Option<(ClusterFile, Orders)>,
+}
+
+/// The doors to the kernel's interfaces and addresses.
+struct Doors {
+    monitor: Monitor,
+    queue: RouteQueue,
+    kernel: RealKernel,
+}
+
+impl Doors {
+    /// Opens them, and has the orphans removed before anything else is done.
+    fn open(orphans: &[Install]) -> standin_sys::Result<Self> {
+        let mut queue = RouteQueue::open()?;
+        for install in orphans {
+            queue.push_removal(install.ifindex, install.address, install.prefix);
+        }
+        queue.flush()?;
+        // The kernel has done it by now; what it says to it is of no interest.
+        for _ in orphans {
+            queue.poll()?;
+        }
+        Ok(Self { monitor: Monitor::open(true)?, queue, kernel: RealKernel::open()? })
+    }
 }
 
 /// Blocks the signals that are meant for a run, so that no thread started later is interrupted by
@@ -156,6 +189,8 @@ pub struct Beginning<'a> {
     pub node: Node,
     /// In a cluster.
     pub beats: Option<Beats>,
+    /// In a cluster: the names of the nodes and witnesses, by number.
+    pub names: Vec<Arc<str>>,
     /// Addresses of an earlier configuration that nobody manages any more.
     pub orphans: Vec<Install>,
 }
@@ -167,12 +202,9 @@ impl<'s> FastLoop<'s> {
     /// The kernel refuses one of them.
     pub fn new(beginning: Beginning<'_>, shell: &'s mut Shell) -> Result<Self> {
         let refused = |error: standin_sys::error::Error| os(&error);
-        let Beginning { prepared, node, beats, orphans } = beginning;
-        let mut queue = RouteQueue::open().map_err(refused)?;
-        for install in &orphans {
-            queue.push_removal(install.ifindex, install.address, install.prefix);
-        }
-        queue.flush().map_err(refused)?;
+        let Beginning { prepared, node, beats, names, orphans } = beginning;
+        let has_links = !prepared.ifindexes.is_empty();
+        let doors = has_links.then(|| Doors::open(&orphans)).transpose().map_err(refused)?;
         // What was meant for an earlier configuration has other numbers.
         while shell.ends.inbox.try_recv().is_ok() {}
         let is_v4 = |ip: &std::net::IpAddr| ip.is_ipv4();
@@ -181,6 +213,7 @@ impl<'s> FastLoop<'s> {
             .peers()
             .iter()
             .flat_map(|peer| peer.addresses.iter().map(|address| address.ip))
+            .filter(|_| has_links)
             .collect();
         let icmp_v4 =
             watched.iter().any(is_v4).then(IcmpSocket::v4).transpose().map_err(refused)?;
@@ -195,19 +228,19 @@ impl<'s> FastLoop<'s> {
             shell,
             poller: Poller::new().map_err(refused)?,
             timer: Timer::new().map_err(refused)?,
-            monitor: Monitor::open(true).map_err(refused)?,
-            queue,
+            doors,
             asked: HashMap::new(),
-            kernel: RealKernel::open().map_err(refused)?,
             icmp_v4,
             icmp_v6,
             beats,
+            names,
             ports,
             installs: prepared.installs.clone(),
             stale: true,
             buffer: vec![0; 2048],
             stop_by: None,
             stopped: false,
+            keeps: false,
             lost_messages: 0,
             complained_at: None,
             armed: None,
@@ -218,12 +251,25 @@ impl<'s> FastLoop<'s> {
         Ok(this)
     }
 
+    /// What is no longer in the file has left its interface and needs no lease any more.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn forget(&mut self, heartbeats: &Heartbeats) -> Result<()> {
+        match &mut self.beats {
+            Some(beats) => beats.forget(heartbeats).map_err(|error| os(&error)),
+            None => Ok(()),
+        }
+    }
+
     fn watch_descriptors(&self) -> standin_sys::Result<()> {
         let read = Interest::Read;
         self.poller.add(&self.timer, TIMER, read)?;
         self.poller.add(&self.shell.signals, SIGNALS, read)?;
         self.poller.add(&*self.shell.ends.wakeup, WAKEUP, read)?;
-        self.poller.add(&self.monitor, MONITOR, read)?;
+        if let Some(doors) = &self.doors {
+            self.poller.add(&doors.monitor, MONITOR, read)?;
+        }
         if let Some(socket) = &self.icmp_v4 {
             self.poller.add(socket, ICMP_V4, read)?;
         }
@@ -266,9 +312,10 @@ impl<'s> FastLoop<'s> {
         }
         let beats = self.beats.take();
         if let Some((file, orders)) = self.renew.take() {
-            return Ok(Ended::Renew(Box::new(Renewal { file, orders, beats })));
+            let leases = self.node.lease_memory();
+            return Ok(Ended::Renew(Box::new(Renewal { file, orders, beats, leases })));
         }
-        if let Some(beats) = beats {
+        if let Some(beats) = beats.filter(|_| !self.keeps) {
             beats.close();
         }
         Ok(Ended::Stopped)

@@ -3,12 +3,15 @@
 //! Owns the way from a message to an input of the core and back to an answer. Invariant: once the
 //! run is to be renewed nothing more is taken: what is left is for the next one.
 
+use standin_core::place::NodeId;
 use standin_core::{Input, Instant, step};
 use standin_sys::signal;
 
 use super::{FastLoop, STOP_PATIENCE};
 use crate::failure::Result;
+use crate::file::ClusterFile;
 use crate::host::os;
+use crate::host::quorum::voters;
 use crate::link::{Answer, Command, Order, Orders, ToFast, ToSlow};
 
 impl FastLoop<'_> {
@@ -36,6 +39,7 @@ impl FastLoop<'_> {
 
     fn stop(&mut self, at: Instant, keeps: bool) {
         let first = self.stop_by.is_none();
+        self.keeps |= keeps;
         if keeps {
             step(&mut self.node, at, Input::StopKeeping);
         } else if first {
@@ -52,6 +56,13 @@ impl FastLoop<'_> {
             match message {
                 ToFast::CheckResult { check, target, result } => {
                     step(&mut self.node, at, Input::Check { check, target, result });
+                }
+                ToFast::Fenced { node, result } => {
+                    let position = self.names.iter().position(|name| **name == *node);
+                    if let Some(position) = position {
+                        let node = NodeId(position as u16);
+                        step(&mut self.node, at, Input::Fenced { node, result });
+                    }
                 }
                 ToFast::Order(Order { command, reply }) => {
                     let answer = self.obey(at, command);
@@ -85,12 +96,23 @@ impl FastLoop<'_> {
             }
             Command::ChangeKeys(keys) => self.node.change_keys(*keys),
             Command::Renew(file) => {
+                if let Some(why) = self.voters_unsettled(&file) {
+                    self.tell(at, ToSlow::RenewalRefused { why });
+                    return Answer::Done;
+                }
                 let orders = self.orders();
                 step(&mut self.node, at, Input::StopKeeping);
                 self.renew = Some((*file, orders));
             }
         }
         Answer::Done
+    }
+
+    /// Why other voters, or the same in another order, cannot be taken over now.
+    fn voters_unsettled(&self, file: &ClusterFile) -> Option<String> {
+        let same = self.names.iter().map(|name| &**name).eq(voters(file));
+        let judged = self.node.judge_voters_settled();
+        judged.err().filter(|_| !same).map(|refused| refused.to_string())
     }
 
     /// What the operator ordered, by name: the numbers will be others.

@@ -74,7 +74,8 @@ impl FastLoop<'_> {
     /// Reads the kernel's news.
     pub(super) fn read_monitor(&mut self, at: Instant) -> Result<()> {
         for _ in 0..BUDGET {
-            let Some(event) = self.monitor.poll().map_err(|error| os(&error))? else {
+            let Some(doors) = &mut self.doors else { break };
+            let Some(event) = doors.monitor.poll().map_err(|error| os(&error))? else {
                 break;
             };
             match event {
@@ -105,7 +106,8 @@ impl FastLoop<'_> {
 
     /// News was lost: an address that is no longer there may have gone unnoticed.
     fn find_lost_addresses(&mut self, at: Instant) {
-        let Ok(ground) = Ground::survey(&mut self.kernel) else { return };
+        let Some(doors) = &mut self.doors else { return };
+        let Ok(ground) = Ground::survey(&mut doors.kernel) else { return };
         let present: Vec<(u32, IpAddr)> =
             ground.addresses.iter().map(|address| (address.ifindex, address.ip)).collect();
         for (vip, install) in (0..).map(VipId).zip(&self.installs) {
@@ -122,7 +124,8 @@ impl FastLoop<'_> {
         let peers = config.peers().iter().flat_map(|peer| peer.addresses.iter().map(|a| a.ip));
         let near: Vec<IpAddr> = peers.chain(ours.iter().copied()).collect();
         for position in 0..self.ports.len() {
-            let found = Ground::survey(&mut self.kernel)
+            let Some(doors) = &mut self.doors else { return };
+            let found = Ground::survey(&mut doors.kernel)
                 .and_then(|mut ground| {
                     let name = &self.ports[position].name;
                     let ifindex = ground.interface_named(name)?.index;

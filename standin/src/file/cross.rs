@@ -16,6 +16,7 @@ use crate::checks::Concerns;
 /// The parts, each with its places.
 pub struct Drafts<'a> {
     pub nodes: &'a [NodeDraft],
+    pub witnesses: &'a [NodeDraft],
     pub checks: &'a [CheckDraft],
     pub vips: &'a [VipDraft],
     pub isolated: &'a [(IpAddr, Span)],
@@ -49,7 +50,7 @@ struct Claim<'a> {
 /// Sorted by address, two claims overlap exactly when one begins before an earlier one ends.
 fn judge_addresses(drafts: &Drafts<'_>, problems: &mut Problems) {
     let mut claims: Vec<Claim<'_>> = Vec::new();
-    for node in drafts.nodes {
+    for node in drafts.nodes.iter().chain(drafts.witnesses) {
         for (address, span) in &node.addresses {
             let number = match address {
                 IpAddr::V4(v4) => u128::from(u32::from(*v4)),

@@ -1,8 +1,10 @@
 //! A number that is the same on two nodes exactly when their files agree in what matters between
 //! them, so that a difference shows in the first heartbeat.
 //!
-//! What matters: the cluster's name, the nodes, the VIPs, who may hold them and by which rules,
-//! and the times. The order of nodes and VIPs matters, because they are known by their positions.
+//! What matters: the cluster's name, the authority with the length of its lease, the nodes, the
+//! VIPs, who may hold them and by which rules, and the times. The witnesses do not: who votes is
+//! told by the leases themselves, and changed one voter at a time while everything else goes on.
+//! The order of nodes and VIPs matters, because they are known by their positions.
 //! What is each node's own affair does not: checks, hooks, the control socket, the key file's
 //! path. The key itself is authenticated, never digested.
 
@@ -58,9 +60,13 @@ impl ClusterFile {
         let mut fnv = Fnv(BASIS);
         fnv.bytes(&[FORM]);
         fnv.text(&self.cluster);
-        fnv.bytes(&[match self.authority {
-            Authority::None => 0,
-        }]);
+        match self.authority {
+            Authority::None => fnv.bytes(&[0]),
+            Authority::Quorum { lease } => {
+                fnv.bytes(&[1]);
+                fnv.number(lease.as_nanos() as u64);
+            }
+        }
         fnv.number(self.nodes.len() as u64);
         for node in &self.nodes {
             fnv.text(&node.name.to_ascii_lowercase());

@@ -6,7 +6,7 @@
 pub enum Section {
     /// What stands before the first header.
     Top,
-    /// One node of `[nodes]`, written as a table.
+    /// One node of `[nodes]`, or witness of `[witnesses]`, written as a table.
     Node,
     /// One `[[vip]]`.
     Vip,
@@ -43,8 +43,11 @@ impl Section {
                 "key-file",
                 "port",
                 "authority",
+                "lease",
+                "fence",
                 "isolated-when-unreachable",
                 "nodes",
+                "witnesses",
                 "vip",
                 "check",
                 "timing",

@@ -22,6 +22,7 @@ mod keys;
 mod model;
 mod nodes;
 mod problem;
+mod quorum;
 mod reader;
 mod secret;
 mod settings;
@@ -41,7 +42,7 @@ pub use model::{
 };
 pub use problem::{Problem, Problems, Severity, Source, Span};
 pub use settings::DEFAULT_PORT;
-pub use this_node::find_self;
+pub use this_node::{find_self, find_witness};
 use toml::de::DeTable;
 
 use self::reader::Table;
@@ -155,17 +156,25 @@ fn syntax<'a>(text: &str, span: Span, said: &'a str) -> &'a str {
 fn read(top: &Table<'_>, path: &Path, problems: &mut Problems) -> Option<ClusterFile> {
     let cluster = cluster(top, problems);
     let nodes = nodes::read(top, problems);
+    let witnesses = nodes::witnesses(top, &nodes, problems);
     let checks = checks::read(top, problems);
     let known = vips::Known { nodes: &nodes, checks: &checks };
     let vips = vips::read(top, &known, problems);
     let isolated = isolated(top, problems);
-    let drafts = cross::Drafts { nodes: &nodes, checks: &checks, vips: &vips, isolated: &isolated };
+    let drafts = cross::Drafts {
+        nodes: &nodes,
+        witnesses: &witnesses,
+        checks: &checks,
+        vips: &vips,
+        isolated: &isolated,
+    };
     cross::judge(&drafts, problems);
     let timing = settings::timing(top, problems);
     let hooks = settings::hooks(top, problems);
     let control = settings::control(top, problems);
     let http = http::http(top, path, problems);
-    let authority = settings::authority(top, problems);
+    let quorum::Right { authority, fence } =
+        quorum::read(top, &nodes, &witnesses, &timing, problems);
     let port = settings::port(top, problems);
     let key_file = settings::key_file(top, path, problems);
     Some(ClusterFile {
@@ -173,7 +182,9 @@ fn read(top: &Table<'_>, path: &Path, problems: &mut Problems) -> Option<Cluster
         key_file,
         port,
         authority,
+        fence,
         nodes: nodes.into_iter().map(nodes::NodeDraft::finish).collect(),
+        witnesses: witnesses.into_iter().map(nodes::NodeDraft::finish).collect(),
         vips: vips.into_iter().map(|draft| draft.group).collect(),
         checks: checks.into_iter().map(|draft| draft.check).collect::<Option<_>>()?,
         timing,

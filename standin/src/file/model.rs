@@ -11,7 +11,8 @@ use standin_core::config::{Failback, OnAnswer, Vantage};
 use super::address::AddressRange;
 use crate::checks::Check;
 
-/// A node: its position in [`ClusterFile::nodes`].
+/// A node: its position in [`ClusterFile::nodes`]; a witness: its position in
+/// [`ClusterFile::witnesses`] and the number of nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u8);
 
@@ -30,8 +31,12 @@ pub struct ClusterFile {
     pub port: u16,
     /// What gives a node the right to hold a VIP.
     pub authority: Authority,
+    /// The command that cuts another node off.
+    pub fence: Option<HookCommand>,
     /// 2 to 64 nodes, in the order of the file.
     pub nodes: Vec<Node>,
+    /// Those that vote and hold nothing, in the order of the file; with the nodes at most 64.
+    pub witnesses: Vec<Node>,
     /// The groups of VIPs, in the order of the file; at least one, at most 10 000 addresses.
     pub vips: Vec<VipGroup>,
     /// The checks, in the order of the file.
@@ -53,6 +58,11 @@ pub struct ClusterFile {
 pub enum Authority {
     /// Nothing but what it sees.
     None,
+    /// A lease of a majority of the nodes and witnesses.
+    Quorum {
+        /// For how long a voter binds itself, and so the most that a takeover waits.
+        lease: Duration,
+    },
 }
 
 /// A node.
@@ -224,9 +234,22 @@ pub struct TlsFiles {
 }
 
 impl ClusterFile {
-    /// A node by its id.
+    /// A node or witness by its id.
     pub fn node(&self, id: NodeId) -> &Node {
-        &self.nodes[usize::from(id.0)]
+        let position = usize::from(id.0);
+        let witness = position.checked_sub(self.nodes.len());
+        witness.map_or_else(|| &self.nodes[position], |witness| &self.witnesses[witness])
+    }
+
+    /// Whether it votes and holds nothing.
+    pub fn is_witness(&self, id: NodeId) -> bool {
+        usize::from(id.0) >= self.nodes.len()
+    }
+
+    /// The ids of all nodes and witnesses.
+    pub fn voter_ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        // There are at most 64.
+        (0..self.nodes.len() + self.witnesses.len()).map(|position| NodeId(position as u8))
     }
 
     /// The ids of all nodes.

@@ -1,4 +1,4 @@
-//! `[nodes]`: names and real addresses.
+//! `[nodes]` and `[witnesses]`: names and real addresses.
 
 use std::net::IpAddr;
 
@@ -13,6 +13,8 @@ use super::reader::{Placed, Table, Text, in_order};
 /// A cluster has at least two nodes, or nobody could stand in, and few enough that every one
 /// hears every other.
 pub const NODES: std::ops::RangeInclusive<usize> = 2..=64;
+/// Nodes and witnesses together.
+pub const MOST_VOTERS: usize = 64;
 /// The longest label of a host name (RFC 1035).
 const LONGEST_NAME: usize = 63;
 
@@ -39,25 +41,60 @@ pub fn read(top: &Table<'_>, problems: &mut Problems) -> Vec<NodeDraft> {
         value.refuse("a table, [nodes]", problems);
         return Vec::new();
     };
-    let mut nodes: Vec<NodeDraft> = Vec::new();
+    let mut nodes = Vec::new();
+    read_lines(table, "node", &mut nodes, problems);
+    judge_count(nodes.len(), top.key_span("nodes").unwrap_or_default(), problems);
+    nodes
+}
+
+/// Reads `[witnesses]`. No name may be a node's.
+pub fn witnesses(top: &Table<'_>, nodes: &[NodeDraft], problems: &mut Problems) -> Vec<NodeDraft> {
+    let Some(value) = top.get("witnesses") else { return Vec::new() };
+    let DeValue::Table(table) = value.inner() else {
+        value.refuse("a table, [witnesses]", problems);
+        return Vec::new();
+    };
+    let mut witnesses = Vec::new();
+    read_lines(table, "witness", &mut witnesses, problems);
+    for witness in &witnesses {
+        let node = nodes.iter().find(|node| node.name.eq_ignore_ascii_case(&witness.name));
+        if let Some(node) = node {
+            problems.push(
+                Problem::error(
+                    witness.span.clone(),
+                    format!("{} is a node and a witness", witness.name),
+                )
+                .label("a node votes anyway")
+                .with(node.span.clone(), "the node"),
+            );
+        }
+    }
+    witnesses
+}
+
+/// The lines of a table of names and addresses.
+fn read_lines(
+    table: &toml::de::DeTable<'_>,
+    what: &str,
+    drafts: &mut Vec<NodeDraft>,
+    problems: &mut Problems,
+) {
     for (key, value) in in_order(table) {
         let (name, span) = (key.get_ref().as_ref(), key.span());
         if let Err(why) = judge_name(name) {
             problems.push(Problem::error(span.clone(), format!("'{name}' {why}")));
         }
-        let twin = nodes.iter().find(|node| node.name.eq_ignore_ascii_case(name));
+        let twin = drafts.iter().find(|draft| draft.name.eq_ignore_ascii_case(name));
         if let Some(twin) = twin {
             problems.push(
-                Problem::error(span.clone(), format!("the node {name} is there twice"))
+                Problem::error(span.clone(), format!("the {what} {name} is there twice"))
                     .label("host names do not differ by case")
                     .with(twin.span.clone(), "the first"),
             );
         }
-        let addresses = addresses(value, problems);
-        nodes.push(NodeDraft { name: name.to_owned(), span, addresses });
+        let addresses = addresses(value, what == "node", problems);
+        drafts.push(NodeDraft { name: name.to_owned(), span, addresses });
     }
-    judge_count(nodes.len(), top.key_span("nodes").unwrap_or_default(), problems);
-    nodes
 }
 
 fn judge_count(count: usize, span: Span, problems: &mut Problems) {
@@ -96,17 +133,18 @@ pub fn judge_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn addresses(value: Placed<'_>, problems: &mut Problems) -> Vec<(IpAddr, Span)> {
+fn addresses(value: Placed<'_>, is_node: bool, problems: &mut Problems) -> Vec<(IpAddr, Span)> {
     let list = match value.inner() {
         DeValue::Table(entries) => {
             let table = Table::open(entries, value.span(), Section::Node, problems);
             if let Some(witness) = table.get("witness")
                 && witness.flag(problems) == Some(true)
+                && is_node
             {
                 problems.push(
-                    Problem::error(witness.span(), "this version has no witnesses")
-                        .label("a witness votes in a quorum, and authority is \"none\"")
-                        .help("leave this node out"),
+                    Problem::error(witness.span(), "a witness is no node")
+                        .label("it has a table of its own")
+                        .help("[witnesses]\nname = \"192.0.2.3\""),
                 );
             }
             let help = "addresses = [\"192.0.2.1\"]";

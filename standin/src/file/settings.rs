@@ -7,7 +7,7 @@ use standin_core::config;
 use toml::de::DeValue;
 
 use super::keys::Section;
-use super::model::{Authority, Control, HookCommand, Hooks, Timing};
+use super::model::{Control, HookCommand, Hooks, Timing};
 use super::problem::{Problem, Problems, Span};
 use super::reader::{Placed, Table};
 use crate::checks::words;
@@ -156,7 +156,8 @@ pub fn hooks(top: &Table<'_>, problems: &mut Problems) -> Hooks {
     })
 }
 
-fn hook(key: &str, value: Placed<'_>, problems: &mut Problems) -> Option<HookCommand> {
+/// A command: text as in a shell, or a list of words.
+pub fn hook(key: &str, value: Placed<'_>, problems: &mut Problems) -> Option<HookCommand> {
     let words: Vec<String> = if let DeValue::Array(_) = value.inner() {
         let words = value.texts("a word of the command", problems);
         words.into_iter().map(|word| word.text.to_owned()).collect()
@@ -225,25 +226,6 @@ fn mode(value: Placed<'_>, problems: &mut Problems) -> Option<u32> {
         );
     }
     mode
-}
-
-/// Reads `authority`.
-pub fn authority(top: &Table<'_>, problems: &mut Problems) -> Authority {
-    if let Some(text) = top.text("authority", problems) {
-        match text.text {
-            "none" => {}
-            "quorum" => problems.push(
-                Problem::error(text.span(), "authority \"quorum\" is not in this version")
-                    .label("this version knows \"none\"")
-                    .help("leave it out; with \"none\" two nodes that cannot hear each other may both hold a VIP"),
-            ),
-            other => problems.push(
-                Problem::error(text.span(), format!("there is no authority '{other}'"))
-                    .label("expected \"none\""),
-            ),
-        }
-    }
-    Authority::None
 }
 
 /// Reads `port`.

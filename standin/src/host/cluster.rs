@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use standin_core::cluster::settings::{
-    Authority, GroupSettings, MemberSettings, OnDoubt as CoreOnDoubt, Settings,
+    GroupSettings, MemberSettings, OnDoubt as CoreOnDoubt, Settings,
 };
 use standin_core::config::{Config, Home, OnCheckFailure, PeerId, Timing, VipId};
 use standin_core::heartbeat::{ClusterId, ConfigDigest, KeyRing, fingerprint};
@@ -18,11 +18,12 @@ use standin_sys::capability::Capability;
 use standin_sys::sysctl;
 
 use super::plan::{Plan, Wish};
+use super::quorum::{authority, guard_plan, guarded, witnesses};
 use super::{Ground, Install, Kernel, Prepared, RealKernel, Resolved, locks_for, os, require};
 use crate::checks::{Prober, probers};
 use crate::failure::{Failure, Result};
 use crate::fast::{self, Heartbeats, path};
-use crate::file::{ClusterFile, OnDoubt, Placement, find_self};
+use crate::file::{self, ClusterFile, OnDoubt, Placement, find_self};
 use crate::keygen;
 
 /// A node of a cluster, judged and ready.
@@ -64,11 +65,14 @@ pub fn prepare_cluster(
     let me = NodeId(u16::from(me.0));
     let vips: Vec<IpAddr> = file.addresses().collect();
     let locks = locks_for(&vips, held)?;
-    let (mut plan, settings) = plan(file, me, &mut kernel)?;
-    let disowned = plan.disown(&fast::left_quiet());
+    let guarded = guarded(file)?;
+    let (mut plan, settings) = plan(file, me, guarded, &mut kernel)?;
+    let guard = guard_plan(file, guarded);
+    let disowned = plan.disown(&fast::left_quiet(&guard.name));
     let checks: Vec<_> = file.checks.iter().map(|named| named.check.clone()).collect();
     let (prepared_checks, core_checks) = place_checks(file, &plan, probers(&checks)?);
-    let heartbeats = Heartbeats { port: file.port, paths: paths(file, &plan, &settings) };
+    let heartbeats =
+        Heartbeats { port: file.port, paths: paths(file, &plan, &settings), guard: Some(guard) };
     let config = Config::new(plan.links, plan.peers, plan.vips, core_checks, settings.timing)
         .map_err(|error| Failure::config(error.to_string()))?;
     let host = Prepared {
@@ -90,17 +94,23 @@ pub fn read_keys(file: &ClusterFile) -> Result<KeyRing> {
     keygen::read_ring(&file.key_file, &file.cluster)
 }
 
-fn plan(file: &ClusterFile, me: NodeId, kernel: &mut dyn Kernel) -> Result<(Plan, Settings)> {
+fn plan(
+    file: &ClusterFile,
+    me: NodeId,
+    guarded: bool,
+    kernel: &mut dyn Kernel,
+) -> Result<(Plan, Settings)> {
     let mut ground = Ground::survey(kernel)?;
     let mut plan = Plan::default();
     let real: Vec<IpAddr> =
-        file.nodes.iter().flat_map(|node| node.addresses.iter().copied()).collect();
+        file.voter_ids().flat_map(|node| file.node(node).addresses.iter().copied()).collect();
     let mut groups = Vec::new();
     for (pool, group) in (0..).map(PoolId).zip(&file.vips) {
-        let mut vips = Vec::new();
+        let first = plan.vips.len();
+        let mut addresses = Vec::new();
         for (address, prefix) in group.addresses() {
             ground.judge_claim("VIP", address, &real)?;
-            vips.push((address, VipId(plan.vips.len() as u32)));
+            addresses.push(address);
             let wish = Wish {
                 address,
                 interface: group.interface.as_deref(),
@@ -113,18 +123,23 @@ fn plan(file: &ClusterFile, me: NodeId, kernel: &mut dyn Kernel) -> Result<(Plan
             };
             plan.add_vip(&mut ground, &wish)?;
         }
-        groups.extend(groups_of(group, pool, &vips));
-        if group.on_doubt == OnDoubt::Hold && !file.isolated_when_unreachable.is_empty() {
+        groups.extend(groups_of(group, pool, &addresses, |at| Some(VipId((first + at) as u32))));
+        if group.on_doubt == OnDoubt::Hold
+            && file.authority == file::Authority::None
+            && !file.isolated_when_unreachable.is_empty()
+        {
             plan.warn(format!(
-                "{}: this version does not follow on-doubt = \"hold\": a node that is cut off gives \
-                 it up",
+                "{}: without a quorum this version does not follow on-doubt = \"hold\": a node that \
+                 is cut off gives it up",
                 group.name
             ));
         }
     }
     let mut members = Vec::new();
-    for (node, settings) in (0..).map(NodeId).zip(&file.nodes) {
-        if node == me {
+    let listed = file.voter_ids().map(|id| file.node(id));
+    for (node, settings) in (0..).map(NodeId).zip(listed) {
+        if node == me || file.authority == file::Authority::None && node.index() >= file.nodes.len()
+        {
             continue;
         }
         members.push(MemberSettings { node, peer: PeerId(plan.peers.len() as u32) });
@@ -140,17 +155,27 @@ fn plan(file: &ClusterFile, me: NodeId, kernel: &mut dyn Kernel) -> Result<(Plan
         plan.add_peer_address(&mut ground, None, Resolved { ip: *ip, scope: None })?;
     }
     plan.read_links(&mut ground)?;
-    let names = file.nodes.iter().map(|node| node.name.as_str());
-    let settings = Settings {
+    let settings = settings_of(file, me, guarded, members, groups, references);
+    Ok((plan, settings))
+}
+
+/// What follows from the file and the numbers alone.
+pub(super) fn settings_of(
+    file: &ClusterFile,
+    me: NodeId,
+    guarded: bool,
+    members: Vec<MemberSettings>,
+    groups: Vec<GroupSettings>,
+    references: Vec<PeerId>,
+) -> Settings {
+    let nodes = file.nodes.iter().map(|node| node.name.as_bytes());
+    Settings {
         cluster: ClusterId::of(&file.cluster),
-        digest: ConfigDigest {
-            nodes: fingerprint("standin nodes", names.clone().map(str::as_bytes)),
-            vips: file.digest(),
-        },
+        digest: ConfigDigest { nodes: fingerprint("standin nodes", nodes), vips: file.digest() },
         me,
-        names: names.map(Arc::from).collect(),
-        witnesses: NodeSet::default(),
-        authority: Authority::None,
+        names: file.voter_ids().map(|id| Arc::from(file.node(id).name.as_str())).collect(),
+        witnesses: witnesses(file),
+        authority: authority(file, guarded),
         members,
         groups,
         references,
@@ -159,8 +184,7 @@ fn plan(file: &ClusterFile, me: NodeId, kernel: &mut dyn Kernel) -> Result<(Plan
             interval: file.timing.interval,
             back_after: file.timing.back_after,
         },
-    };
-    Ok((plan, settings))
+    }
 }
 
 fn on_doubt(setting: OnDoubt) -> CoreOnDoubt {
@@ -170,38 +194,33 @@ fn on_doubt(setting: OnDoubt) -> CoreOnDoubt {
     }
 }
 
-/// One group for addresses that move as one; one for each address of a pool.
-fn groups_of(
+/// One group for addresses that move as one; one for each address of a pool. `vip` gives the number
+/// of an address on this host, where it may come here.
+pub(super) fn groups_of(
     group: &crate::file::VipGroup,
     pool: PoolId,
-    vips: &[(IpAddr, VipId)],
+    addresses: &[IpAddr],
+    vip: impl Fn(usize) -> Option<VipId>,
 ) -> Vec<GroupSettings> {
     let members: NodeSet =
         group.placement.eligible().iter().map(|node| NodeId(u16::from(node.0))).collect();
-    let rules = |preference| GroupRules { preference, failback: group.failback, members };
-    let key = |ip: &IpAddr| address_key(*ip);
+    let one = |name: String, positions: std::ops::Range<usize>, preference| GroupSettings {
+        name: name.into(),
+        vips: positions.clone().filter_map(&vip).collect(),
+        rules: GroupRules { preference, failback: group.failback, members },
+        key: addresses.get(positions.start).map_or(0, |ip| address_key(*ip)),
+        lease: Key::of(addresses[positions].iter().copied()),
+        on_doubt: on_doubt(group.on_doubt),
+    };
     match &group.placement {
         Placement::Ordered(order) => {
             let order = order.iter().map(|node| NodeId(u16::from(node.0))).collect();
-            vec![GroupSettings {
-                name: group.name.as_str().into(),
-                vips: vips.iter().map(|(_, vip)| *vip).collect(),
-                rules: rules(Preference::Order(order)),
-                key: vips.first().map_or(0, |(ip, _)| key(ip)),
-                lease: Key::of(vips.iter().map(|(ip, _)| *ip)),
-                on_doubt: on_doubt(group.on_doubt),
-            }]
+            vec![one(group.name.clone(), 0..addresses.len(), Preference::Order(order))]
         }
-        Placement::Spread(_) => vips
+        Placement::Spread(_) => addresses
             .iter()
-            .map(|(ip, vip)| GroupSettings {
-                name: ip.to_string().into(),
-                vips: vec![*vip],
-                rules: rules(Preference::Spread(pool)),
-                key: key(ip),
-                lease: Key::of([*ip]),
-                on_doubt: on_doubt(group.on_doubt),
-            })
+            .enumerate()
+            .map(|(at, ip)| one(ip.to_string(), at..at + 1, Preference::Spread(pool)))
             .collect(),
     }
 }

@@ -9,8 +9,10 @@ mod cluster;
 mod ground;
 mod kernel;
 mod plan;
+pub mod quorum;
 mod resolve;
 mod rights;
+mod witness;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use standin_core::wire::Mac;
 use standin_sys::capability::Capability;
 use standin_sys::instance::{InstanceLock, LockError};
 use standin_sys::sysctl;
+pub use witness::prepare_witness;
 
 use crate::checks::{self, Prober, Target};
 use crate::cli::ForOptions;

@@ -1,10 +1,13 @@
 //! The core's reports as events of the log.
 
+use std::fmt::Write;
+
 use standin_core::report::{self, Report};
 use standin_core::{Config, Instant};
 use standin_sys::signal;
 
 use crate::duration;
+use crate::file::Authority;
 use crate::log::{Event, Level, Value};
 
 /// A report that was carried out at `at`.
@@ -59,14 +62,23 @@ pub fn started(config: &Config) -> Event {
 
 /// A node of a cluster begins.
 pub fn started_in_cluster(file: &crate::file::ClusterFile, node: &str, config: &Config) -> Event {
-    let vips = config.vips().len();
-    let sentence = format!(
-        "{node}, one of {} nodes of cluster {}, with {} and dead-after {}",
-        file.nodes.len(),
-        file.cluster,
-        crate::file::counted(vips, "VIP"),
-        duration::show(file.timing.dead_after),
-    );
+    let (vips, dead_after) = (config.vips().len(), duration::show(file.timing.dead_after));
+    let is_witness = file.witnesses.iter().any(|witness| witness.name == node);
+    let mut sentence = if is_witness {
+        format!("{node}, a witness of cluster {}", file.cluster)
+    } else {
+        format!(
+            "{node}, one of {} nodes of cluster {}, with {} and dead-after {dead_after}",
+            file.nodes.len(),
+            file.cluster,
+            crate::file::counted(vips, "VIP"),
+        )
+    };
+    if let Authority::Quorum { lease } = file.authority {
+        let voters = file.voter_ids().count();
+        let lease = duration::show(lease);
+        let _ = write!(sentence, "; a lease of {lease} from a majority of {voters} voters");
+    }
     let micros = u64::try_from(file.timing.dead_after.as_micros()).unwrap_or(u64::MAX);
     Event::new(Level::Info, "started", sentence)
         .with("version", env!("CARGO_PKG_VERSION"))

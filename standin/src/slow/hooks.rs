@@ -209,19 +209,33 @@ async fn run(
     names: &Names,
     limit: Duration,
 ) -> Result<(), String> {
+    let interface = names.interfaces.get(&occasion.vip).cloned().unwrap_or_default();
+    let environment = [
+        ("STANDIN_EVENT", occasion.event.to_owned()),
+        ("STANDIN_VIP", occasion.vip.to_string()),
+        ("STANDIN_INTERFACE", interface),
+        ("STANDIN_NODE", names.node.clone()),
+        ("STANDIN_CLUSTER", names.cluster.clone()),
+        ("STANDIN_REASON", occasion.reason.clone()),
+        ("STANDIN_TIME", rfc3339(occasion.at)),
+    ];
+    run_command(hook, &environment, limit).await
+}
+
+/// Runs a command in a process group of its own, which is killed when the time is over; fails
+/// unless it ends with status 0 by then.
+pub(super) async fn run_command(
+    hook: &HookCommand,
+    environment: &[(&'static str, String)],
+    limit: Duration,
+) -> Result<(), String> {
     let mut command = std::process::Command::new(&hook.program);
     for name in ENVIRONMENT {
         command.env_remove(name);
     }
     command
         .args(&hook.arguments)
-        .env("STANDIN_EVENT", occasion.event)
-        .env("STANDIN_VIP", occasion.vip.to_string())
-        .env("STANDIN_INTERFACE", names.interfaces.get(&occasion.vip).map_or("", String::as_str))
-        .env("STANDIN_NODE", &names.node)
-        .env("STANDIN_CLUSTER", &names.cluster)
-        .env("STANDIN_REASON", &occasion.reason)
-        .env("STANDIN_TIME", rfc3339(occasion.at))
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -9,6 +9,7 @@ mod counter;
 mod desk;
 mod directory;
 mod events;
+mod fence;
 mod hooks;
 mod reload;
 pub(crate) mod service;
@@ -21,6 +22,7 @@ use std::time::{Duration, SystemTime};
 use standin_core::cluster::report::ClusterReport;
 use standin_core::config::CheckId;
 use standin_core::io::CheckTarget;
+use standin_core::place::NodeId;
 use standin_core::{Instant, Report, report};
 use standin_sys::clock::Correspondence;
 use standin_sys::event::Wakeup;
@@ -39,9 +41,10 @@ use counter::Counter;
 use desk::{Book, Desk, Remembered};
 pub use directory::Directory;
 pub use events::{started, started_in_cluster};
+use fence::Fencer;
 use hooks::{HookRunner, Names};
-pub use reload::Origin;
 use reload::{InEffect, Reloader};
+pub use reload::{Origin, Role};
 use service::Service;
 pub use status::{Seen, SeenCluster};
 
@@ -113,6 +116,7 @@ pub struct SlowLoop {
     /// By check: its run, if it has one.
     current: Vec<Option<AbortHandle>>,
     hooks: Option<HookRunner>,
+    fencer: Fencer,
     reloader: Option<Reloader>,
     book: Arc<Mutex<Book>>,
     service: Option<Service>,
@@ -134,6 +138,7 @@ impl SlowLoop {
             running: JoinSet::new(),
             current: Vec::new(),
             hooks: None,
+            fencer: Fencer::default(),
             reloader: origin.map(Reloader::new),
             book: Arc::default(),
             service,
@@ -195,6 +200,7 @@ impl SlowLoop {
                 judged = reload::judged(&mut self.reloader) => self.settle_reload(judged),
                 event = ended(&mut self.hooks) => self.write_event(event),
                 () = service::beat(&mut self.service) => {}
+                fenced = self.fencer.ended() => self.settle_fence(fenced),
             }
             if std::mem::take(&mut self.front_stale) {
                 self.follow_front(&mut front).await;
@@ -218,11 +224,13 @@ impl SlowLoop {
     fn take(&mut self, message: ToSlow) {
         match message {
             ToSlow::RunCheck { check, target } => self.run_check(check, target),
+            ToSlow::Fence { node } => self.fence(node),
             ToSlow::ReloadAsked => self.reload(None),
             ToSlow::Renewed(matters) => {
                 self.adopt(*matters);
                 self.answer_reload(&Ok("reloaded".to_owned()));
             }
+            ToSlow::RenewalRefused { why } => self.answer_reload(&Err(why)),
             ToSlow::NotRenewed { why, matters } => {
                 self.adopt(*matters);
                 self.answer_reload(&Err(why.to_string()));
@@ -253,6 +261,25 @@ impl SlowLoop {
                 self.ledger().lost += count;
                 self.tell(time_of(Some(at)), &Event::new(Level::Warn, "events-lost", what));
             }
+        }
+    }
+
+    /// Runs the fencing command of the file in effect.
+    fn fence(&mut self, node: NodeId) {
+        let current = self.reloader.as_ref().and_then(|reloader| reloader.current.as_ref());
+        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let own_name = book.cluster.as_ref().map(|(_, directory)| directory.own_name());
+        if let (Some(current), Some(own_name)) = (current, own_name) {
+            self.fencer.start(&current.file, own_name, node);
+        }
+    }
+
+    fn settle_fence(&mut self, ended: fence::Ended) {
+        self.write_event(Some(ended.event()));
+        let fence::Ended { node, result } = ended;
+        // Were the queue full, the lease would be waited out.
+        if self.ends.outbox.try_send(ToFast::Fenced { node, result }).is_ok() {
+            let _ = self.ends.wakeup.notify();
         }
     }
 

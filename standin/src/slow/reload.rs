@@ -4,7 +4,7 @@
 //! one that this host cannot follow, is refused whole and the one before stays. Changes hooks,
 //! pages and the control socket; everything else is the fast loop's, which is told once the file is good.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
 
 use standin_core::heartbeat::KeyRing;
@@ -15,7 +15,7 @@ use super::desk::ReloadRequest;
 use crate::confine;
 use crate::failure::{Code, Failure, Result};
 use crate::file::{self, ClusterFile};
-use crate::host::prepare_cluster;
+use crate::host::{PreparedCluster, prepare_cluster, prepare_witness, quorum};
 use crate::http::Door;
 use crate::keygen::{Keys, cannot_use};
 use crate::link::{Command, Order, ToFast};
@@ -28,8 +28,33 @@ pub struct Origin {
     pub path: PathBuf,
     /// The node's name, where it was given on the command line.
     pub node: Option<String>,
+    /// As what this host takes part.
+    pub role: Role,
     /// The run has not given up starting programs.
     pub may_start_programs: bool,
+}
+
+/// As what a host takes part in a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It may hold addresses.
+    Node,
+    /// It votes and holds nothing.
+    Witness,
+}
+
+impl Origin {
+    /// Finds out and judges everything on this host. The addresses in `held` are locked by this
+    /// process already.
+    ///
+    /// # Errors
+    /// The first reason not to start.
+    pub fn prepare(&self, file: &ClusterFile, held: &[IpAddr]) -> Result<PreparedCluster> {
+        match self.role {
+            Role::Node => prepare_cluster(file, self.node.as_deref(), held),
+            Role::Witness => prepare_witness(file, self.node.as_deref()),
+        }
+    }
 }
 
 /// A file in effect, and the keys that it names.
@@ -105,26 +130,32 @@ pub(super) async fn judged(reloader: &mut Option<Reloader>) -> Judgement {
 /// Whether this host could follow the file, and what would change.
 fn judge(origin: &Origin, current: Option<&InEffect>) -> Judgement {
     let (file, mut warnings) = file::load(&origin.path)?.into_valid(false)?;
-    if !origin.may_start_programs && confine::starts_programs(&file) {
+    if origin.role == Role::Node && !origin.may_start_programs && confine::starts_programs(&file) {
         return Err(Failure::config(
             "this run has given up starting programs, as hooks and commands",
         )
         .advice("standin stop --keep, and start it again"));
     }
+    if let Some(known) = current {
+        quorum::judge_change(&known.file, &file)?;
+    }
     let held: Vec<_> = current.map(|known| known.file.addresses().collect()).unwrap_or_default();
-    let mut prepared = prepare_cluster(&file, origin.node.as_deref(), &held)?;
+    let mut prepared = origin.prepare(&file, &held)?;
     warnings.append(&mut prepared.host.warnings);
     if current.is_some_and(|known| known.file.port != file.port) {
         // Once the run with the old port has ended it would be too late.
         UdpSocket::bind((Ipv4Addr::UNSPECIFIED, file.port))
             .map_err(|error| Failure::os(format!("use UDP port {}", file.port), &error))?;
     }
-    if let Some(http) = &file.http {
+    if let Some(http) = file.http.as_ref().filter(|_| origin.role == Role::Node) {
         Door::judge(current.and_then(|known| known.file.http.as_ref()), http)?;
     }
     let keys = Keys::read(&file.key_file)?;
     let ring = keys.ring(&file.cluster).map_err(|error| cannot_use(&file.key_file, &error))?;
-    let change = change(current, &file, &keys);
+    let mut change = change(current, &file, &keys);
+    // A witness has the socket of its command line, and no pages.
+    change.control &= origin.role == Role::Node;
+    change.http &= origin.role == Role::Node;
     Ok(Judged { file, keys, ring, change, warnings })
 }
 

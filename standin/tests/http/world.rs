@@ -41,6 +41,7 @@ fn node(name: &str, is_this: bool) -> NodeStatus {
         paths: if is_this { Vec::new() } else { vec![path(), path()] },
     };
     NodeStatus {
+        witness: false,
         name: name.into(),
         is_this,
         life: Life::Participating,
@@ -72,6 +73,7 @@ pub fn seen(vips: usize) -> Seen {
         })
         .collect();
     let groups = (0..vips.len()).map(|number| GroupStatus {
+        lease: None,
         name: format!("group <{number}>").into(),
         vips: vec![VipId(u32::try_from(number).expect("few VIPs"))],
         present: Some(name(number).into()),
@@ -103,6 +105,7 @@ pub fn seen(vips: usize) -> Seen {
     let status =
         Status { peers: vec![peer], vips, checks: vec![check], malformed: vec![("too short", 1)] };
     let cluster = ClusterStatus {
+        quorum: None,
         nodes: vec![node("pinky", true), node("brain", false)],
         groups,
         isolated: false,

@@ -1,0 +1,178 @@
+//! The kernel's half of the leases: what it is told, and what it says to that.
+//!
+//! Owns the nftables tables of this instance and which addresses are under them. Decides nothing:
+//! the core says until when, the kernel ends it. Invariant: the tables are there before the first
+//! address is; an address that is taken out of them is not on an interface any more, or may be
+//! answered for without a lease.
+//!
+//! The tables outlive the process whenever an address may: killed, hung, or stopped with `--keep`.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use standin_core::config::VipId;
+use standin_core::{Input, Instant, step};
+use standin_sys::netlink::nftables::{Guard, Leftover};
+
+use super::{FastLoop, now};
+
+/// Which tables a run has, and what they keep silent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GuardPlan {
+    /// The tables' name, in the families `arp`, `ip` and `ip6`.
+    pub name: String,
+    /// The addresses that are answered for under a lease only.
+    pub managed: Vec<IpAddr>,
+    /// Whether a run without the tables would break a promise.
+    pub needed: bool,
+}
+
+/// The tables.
+#[derive(Debug)]
+pub(super) struct Leases {
+    guard: Option<Guard>,
+    managed: BTreeSet<IpAddr>,
+    /// The addresses that the kernel was told not to answer for.
+    quieted: BTreeSet<IpAddr>,
+}
+
+/// Groups whose lease is to end at one moment: one transaction, however many they are.
+#[derive(Debug, Default)]
+pub(super) struct Renewal {
+    groups: Vec<(usize, Arc<[VipId]>)>,
+    until: Option<Instant>,
+}
+
+/// The addresses that a killed run with these tables kept quiet, as the giver of a move that it did
+/// not live to end. Where nftables cannot be asked there are none.
+pub fn left_quiet(tables: &str) -> Vec<IpAddr> {
+    Guard::left_quiet(tables).unwrap_or_default()
+}
+
+impl Leases {
+    /// Installs the tables. What an earlier run of this instance was granted runs on to its end:
+    /// this one may find its addresses on the interfaces.
+    pub(super) fn install(plan: &GuardPlan) -> standin_sys::Result<Self> {
+        let leftover = if plan.needed { Leftover::KeepHeld } else { Leftover::Replace };
+        let guard = match Guard::install(&plan.name, &plan.managed, leftover) {
+            Ok(guard) => Some(guard),
+            Err(error) if plan.needed => return Err(error),
+            // A planned move goes without its moment of quiet.
+            Err(_) => None,
+        };
+        let managed = plan.managed.iter().copied().collect();
+        Ok(Self { guard, managed, quieted: BTreeSet::new() })
+    }
+
+    /// Other addresses from here on; those that are no longer managed stay so until
+    /// [`Leases::forget`].
+    pub(super) fn change(&mut self, plan: &GuardPlan) -> standin_sys::Result<()> {
+        let quieted: Vec<IpAddr> = std::mem::take(&mut self.quieted).into_iter().collect();
+        let new: Vec<IpAddr> = plan
+            .managed
+            .iter()
+            .filter(|address| !self.managed.contains(address))
+            .copied()
+            .collect();
+        let Some(guard) = &mut self.guard else { return Ok(()) };
+        if !quieted.is_empty() {
+            guard.quiet(&quieted, false)?;
+        }
+        if !new.is_empty() {
+            guard.manage(&new)?;
+        }
+        self.managed.extend(new);
+        Ok(())
+    }
+
+    /// Takes everything out that is not managed any more. What went out of the file has left its
+    /// interface; what stays on one may be answered for without a lease from now on.
+    pub(super) fn forget(&mut self, plan: &GuardPlan) -> standin_sys::Result<()> {
+        let kept: BTreeSet<IpAddr> = plan.managed.iter().copied().collect();
+        let gone: Vec<IpAddr> = self.managed.difference(&kept).copied().collect();
+        if let Some(guard) = &mut self.guard
+            && !gone.is_empty()
+        {
+            guard.unmanage(&gone)?;
+        }
+        self.managed = kept;
+        Ok(())
+    }
+
+    /// Removes the tables, at the end of a run that leaves nothing behind.
+    pub(super) fn remove(self) {
+        if let Some(guard) = self.guard {
+            // What cannot be removed binds nobody: its addresses are gone.
+            let _ = guard.remove();
+        }
+    }
+
+    fn guard(&mut self) -> Result<&mut Guard, String> {
+        self.guard.as_mut().ok_or_else(|| "nftables is missing".to_owned())
+    }
+
+    fn quiet(&mut self, address: IpAddr, quiet: bool) -> Result<(), String> {
+        self.guard()?.quiet(&[address], quiet).map_err(|error| error.to_string())?;
+        if quiet {
+            self.quieted.insert(address);
+        } else {
+            self.quieted.remove(&address);
+        }
+        Ok(())
+    }
+}
+
+impl FastLoop<'_> {
+    pub(super) fn quiet_address(&mut self, vip: VipId, quiet: bool) {
+        let address = self.installs[vip.index()].address;
+        let result = self.leases().and_then(|leases| leases.quiet(address, quiet));
+        step(&mut self.node, now(), Input::Quieted { vip, quiet, result });
+    }
+
+    /// Gathers a group; what was gathered for another end goes to the kernel first.
+    pub(super) fn gather_lease(
+        &mut self,
+        renewal: &mut Renewal,
+        group: usize,
+        vips: Arc<[VipId]>,
+        until: Instant,
+    ) {
+        if renewal.until != Some(until) {
+            self.extend_leases(renewal);
+        }
+        renewal.until = Some(until);
+        renewal.groups.push((group, vips));
+    }
+
+    /// One transaction for all that were gathered.
+    pub(super) fn extend_leases(&mut self, renewal: &mut Renewal) {
+        let Some(until) = renewal.until.take() else { return };
+        let groups = std::mem::take(&mut renewal.groups);
+        let vips = groups.iter().flat_map(|(_, vips)| vips.iter());
+        let addresses: Vec<IpAddr> = vips.map(|vip| self.installs[vip.index()].address).collect();
+        let result = self.leases().and_then(|leases| {
+            let renewed = leases.guard()?.renew(&addresses, until.as_nanos());
+            renewed.map_err(|error| error.to_string())
+        });
+        let at = now();
+        for (group, _) in groups {
+            let result = result.clone();
+            step(&mut self.node, at, Input::LeaseExtended { group, until, result });
+        }
+    }
+
+    pub(super) fn end_lease(&mut self, group: usize, vips: &[VipId]) {
+        let addresses: Vec<IpAddr> =
+            vips.iter().map(|vip| self.installs[vip.index()].address).collect();
+        let result = self.leases().and_then(|leases| {
+            leases.guard()?.release(&addresses).map_err(|error| error.to_string())
+        });
+        step(&mut self.node, now(), Input::LeaseEnded { group, result });
+    }
+
+    fn leases(&mut self) -> Result<&mut Leases, String> {
+        let leases = self.beats.as_mut().and_then(|beats| beats.leases.as_mut());
+        leases.ok_or_else(|| "nftables is missing".to_owned())
+    }
+}
