@@ -4,6 +4,8 @@
 //! its latest statement. Never sends. Invariant: `Member::said` is authentic and newer than
 //! everything that was said before it.
 
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
 use core::time::Duration;
@@ -11,7 +13,7 @@ use core::time::Duration;
 use super::outside::{self, Accusations};
 use super::settings::{MemberSettings, Settings};
 use crate::config::PeerId;
-use crate::heartbeat::{self, Flags, Incarnation, Opened, PathId, Session, VipState};
+use crate::heartbeat::{self, Flags, Incarnation, Opened, PathId, Session, VipState, VipStates};
 use crate::histogram::Histogram;
 use crate::peer::{self, Peer};
 use crate::place::{self, NodeId, NodeView};
@@ -35,6 +37,9 @@ pub(crate) struct Said {
     pub(crate) flags: Flags,
     /// By group.
     pub(crate) groups: Vec<VipState>,
+    /// The rows that `groups` was last read from, by their first group: what comes again unchanged
+    /// is not read again.
+    rows: BTreeMap<u16, Vec<u8>>,
     /// Of which holders it gets no answer.
     pub(crate) accuses: Accusations,
     /// Whom it does not hear, a bit for each node.
@@ -78,6 +83,8 @@ pub(crate) struct Member {
     pub(crate) trips: Histogram,
     /// Why its heartbeats are refused, as far as it was told.
     pub(crate) trouble: Option<heartbeat::Rejected>,
+    /// What it is told of every group, until something changes.
+    pub(crate) told: Option<Arc<[VipState]>>,
     /// Its time is nearly over, and what would come here is asked for.
     pub(crate) anticipating: bool,
     /// The nonce was last renewed then.
@@ -107,6 +114,7 @@ impl Member {
             paths: Vec::new(),
             trips: Histogram::default(),
             trouble: None,
+            told: None,
             anticipating: false,
             challenged_at: now,
             answered_at: None,
@@ -147,8 +155,13 @@ impl Member {
         self.said.groups.get(group).copied().unwrap_or_default()
     }
 
-    /// The newest statement of it has come.
-    pub(crate) fn listen(&mut self, opened: &Opened<'_>, settings: &Settings, now: Instant) {
+    /// The newest statement of it has come; whether a decision may depend on what is new in it.
+    pub(crate) fn listen(
+        &mut self,
+        opened: &Opened<'_>,
+        settings: &Settings,
+        now: Instant,
+    ) -> bool {
         let header = opened.header();
         self.refused = false;
         self.trouble = None;
@@ -159,27 +172,47 @@ impl Member {
         } else {
             None
         };
-        self.said.flags = header.flags;
+        let mut news = core::mem::replace(&mut self.said.flags, header.flags) != header.flags;
         self.stamp = header.stamp.map(|stamp| HeldStamp { stamp, received: now });
         self.said.unreachable = opened.payload().unreachable.map_or(0, |nodes| nodes.0);
         if self.discord.is_some() {
             // Its numbers mean nothing to us.
+            news |= !self.said.groups.is_empty() || !self.said.accuses.is_empty();
             self.said.groups.clear();
+            self.said.rows.clear();
             self.said.accuses.clear();
-            return;
+            return news;
         }
         let mut sections = opened.payload().sections();
         if let Some((_, body)) = sections.find(|(kind, _)| *kind == OUTSIDE) {
-            self.said.accuses = outside::parse(body, settings.groups.len());
+            let accuses = outside::parse(body, settings.groups.len());
+            news |= accuses != self.said.accuses;
+            self.said.accuses = accuses;
         }
         if let Some(states) = opened.payload().vip_states {
-            self.said.groups.resize(settings.groups.len(), VipState::default());
-            for (number, state) in states.iter() {
-                if let Some(place) = self.said.groups.get_mut(usize::from(number)) {
-                    *place = state;
-                }
+            let (first, row) = states.raw();
+            if self.said.rows.get(&first).is_none_or(|known| known != row) {
+                news |= self.read_row(&states, settings.groups.len());
             }
         }
+        news
+    }
+
+    /// Reads the states of some groups; whether one is another than before.
+    fn read_row(&mut self, states: &VipStates<'_>, groups: usize) -> bool {
+        let (first, row) = states.raw();
+        let said = &mut self.said;
+        let mut news = said.groups.len() != groups;
+        said.groups.resize(groups, VipState::default());
+        // Another row may say something of the same groups: it is read again when it comes.
+        said.rows.clear();
+        said.rows.insert(first, row.to_vec());
+        for (number, state) in states.iter() {
+            if let Some(place) = said.groups.get_mut(usize::from(number)) {
+                news |= core::mem::replace(place, state) != state;
+            }
+        }
+        news
     }
 
     /// A path carried something of it.

@@ -184,6 +184,12 @@ impl<'p> VipStates<'p> {
         numbered.then_some(Self { first, count, states })
     }
 
+    /// The number of the first group, and the row as it was sent: two that are the same say the
+    /// same.
+    pub const fn raw(&self) -> (u16, &'p [u8]) {
+        (self.first, self.states)
+    }
+
     /// How many groups the row has: at most 65 536.
     pub const fn len(&self) -> usize {
         self.count

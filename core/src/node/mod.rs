@@ -57,6 +57,7 @@ struct LinkRuntime {
 
 /// One host's share of the work.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each set elsewhere")]
 pub struct Node {
     config: Config,
     links: Vec<LinkRuntime>,
@@ -75,6 +76,8 @@ pub struct Node {
     touched: BTreeSet<VipId>,
     /// Something changed from which another decision may follow.
     undecided: bool,
+    /// What this node says of its groups may be something else than it last was.
+    restated: bool,
     stopping: bool,
     stopped: bool,
     stall_reported: Option<Instant>,
@@ -123,6 +126,7 @@ impl Node {
             now,
             touched: BTreeSet::new(),
             undecided: true,
+            restated: true,
             stopping: false,
             stopped: false,
             stall_reported: None,
@@ -186,12 +190,10 @@ impl Node {
             Input::AddressAdded { vip, result } => {
                 self.with_vip(vip, |vip, around| vip.handle_added(around, result));
                 self.aim_checks(vip);
-                self.undecided = true;
             }
             Input::AddressRemoved { vip, result } => {
                 self.with_vip(vip, |vip, around| vip.handle_removed(around, result));
                 self.aim_checks(vip);
-                self.undecided = true;
             }
             Input::AddressLost { vip } => {
                 self.with_vip(vip, super::vip::Vip::handle_lost);
@@ -284,6 +286,7 @@ impl Node {
             }
             self.settle_groups();
             self.stir_leases();
+            self.restated = true;
         }
         self.ask_ahead();
         for id in core::mem::take(&mut self.touched) {
@@ -368,7 +371,11 @@ impl Node {
             ask_window: ask_window(self.config.timing.dead_after),
             actions: &mut self.actions,
         };
+        let before = (vip.place(), vip.is_held());
         let result = run(vip, &mut around);
+        let moved = before != (vip.place(), vip.is_held());
+        self.undecided |= moved;
+        self.restated |= moved;
         self.timers.set(Timer::Vip(id), vip.timeout());
         self.touched.insert(id);
         result

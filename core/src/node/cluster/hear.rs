@@ -84,7 +84,6 @@ impl Node {
         let fellow = &mut cluster.members[member];
         let before = (fellow.takes_part(), fellow.discord);
         let known = fellow.daemon.heard_at().is_some();
-        let said = fellow.said.clone();
         let trip = opened
             .header()
             .echo
@@ -93,11 +92,8 @@ impl Node {
         if let Some(trip) = trip {
             fellow.trips.record(trip);
         }
-        fellow.listen(opened, &cluster.settings, now);
+        let changed = fellow.listen(opened, &cluster.settings, now);
         let (peer, name) = (fellow.peer, cluster.settings.names[fellow.node.index()].clone());
-        let changed = said.flags != fellow.said.flags
-            || said.groups != fellow.said.groups
-            || said.accuses != fellow.said.accuses;
         // Who was thought gone may say what it said before: it counts again all the same.
         let counts = (fellow.takes_part(), fellow.discord) != before;
         self.undecided |= changed || counts || new_incarnation;

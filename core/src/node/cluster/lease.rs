@@ -253,13 +253,14 @@ impl Node {
         result: Result<(), String>,
     ) {
         let now = self.now;
-        self.undecided = true;
         let refusal = self.with_cluster(|node, cluster| {
             let leases = cluster.leases.as_mut()?;
             leases.dirty = true;
             let tenure = leases.tenures.get_mut(group)?;
             let kernel = &mut tenure.kernel;
             let latest = kernel.asked == Some(until);
+            // A plain renewal changes nothing.
+            node.undecided |= kernel.until.is_none() || tenure.ceding != Ceding::No;
             let Err(why) = result else {
                 kernel.until = Some(until);
                 if latest {

@@ -1,5 +1,6 @@
 //! Heartbeats that are sent: one packet for each member, the same bytes on all of its paths.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Node;
@@ -18,7 +19,7 @@ impl Node {
     /// Tells one member how things are; `answer`: it asked for it.
     pub(super) fn send_heartbeat(&mut self, cluster: &mut Cluster, member: usize, answer: bool) {
         let node = cluster.members[member].node;
-        let states = self.states_for(cluster, node);
+        let states = self.states_for(cluster, member);
         let (now, room) = (self.now, PACKET_LENGTH_MAX - PACKET_LENGTH_MIN - PREFIX_LENGTH);
         let leases = cluster.leases.as_mut();
         let sections = leases.map(|leases| leases.sections_for(member, node, now, room));
@@ -97,9 +98,20 @@ impl Node {
         }
     }
 
-    /// The state of every group, as it concerns one member.
-    fn states_for(&self, cluster: &Cluster, member: NodeId) -> Vec<VipState> {
-        (0..cluster.groups.len()).map(|group| self.state_for(cluster, group, member)).collect()
+    /// The state of every group, as it concerns one member. Put together anew only when something
+    /// has changed.
+    fn states_for(&mut self, cluster: &mut Cluster, member: usize) -> Arc<[VipState]> {
+        if core::mem::take(&mut self.restated) {
+            cluster.members.iter_mut().for_each(|member| member.told = None);
+        }
+        if let Some(told) = &cluster.members[member].told {
+            return told.clone();
+        }
+        let node = cluster.members[member].node;
+        let each = (0..cluster.groups.len()).map(|group| self.state_for(cluster, group, node));
+        let states: Arc<[VipState]> = each.collect();
+        cluster.members[member].told = Some(states.clone());
+        states
     }
 
     fn state_for(&self, cluster: &Cluster, group: usize, member: NodeId) -> VipState {
