@@ -41,6 +41,11 @@ pub use cluster::inquire::{
 
 /// The longest question before a claim.
 const ASK_WINDOW_MOST: Duration = Duration::from_millis(120);
+/// An address that still answers is asked for again after this share of a question's length: the
+/// moment it falls silent is noticed that much later at the most.
+const ASK_PAUSE_SHARE: u32 = 2 * crate::vip::ASK_PROBES;
+/// All addresses together are asked for no more often than once in so long.
+const ASK_SPACING: Duration = Duration::from_micros(100);
 /// A stall is reported at most this often.
 const STALL_REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -352,6 +357,8 @@ impl Node {
         id: VipId,
         run: impl FnOnce(&mut Vip, &mut Surroundings<'_>) -> T,
     ) -> T {
+        let ask_window = ask_window(self.config.timing.dead_after);
+        let vips = self.vips.len() as u32;
         let vip = &mut self.vips[id.index()];
         let link = &self.links[vip.link().index()];
         let (home, home_macs): (&Arc<str>, &[Mac]) = match vip.home() {
@@ -368,7 +375,8 @@ impl Node {
             peer_macs: &self.peer_macs,
             home,
             known: &link.known,
-            ask_window: ask_window(self.config.timing.dead_after),
+            ask_window,
+            ask_pause: (ask_window / ASK_PAUSE_SHARE).max(ASK_SPACING * vips),
             actions: &mut self.actions,
         };
         let before = (vip.place(), vip.is_held());

@@ -69,9 +69,9 @@ impl Vip {
         let most = match self.home {
             Home::Here => ASK_AGAIN_OWN,
             Home::Peer(_) => ASK_AGAIN_STANDING_IN,
-            Home::Cluster => around.ask_window / super::ASK_PROBES,
+            Home::Cluster => around.ask_pause,
         };
-        let pause = (around.ask_window / super::ASK_PROBES) * (1 << times.min(8));
+        let pause = around.ask_pause * (1 << times.min(8));
         let ask_at = around.now + pause.min(most);
         self.become_state(around.now, State::Waiting { by, ask_at });
         if self.wanted.is_some() {

@@ -18,6 +18,7 @@
 
 mod act;
 mod announcer;
+mod disturbed;
 mod giving;
 mod heard;
 mod state;
@@ -70,6 +71,8 @@ pub struct Surroundings<'a> {
     pub known: &'a [IpAddr],
     /// How long a question takes.
     pub ask_window: Duration,
+    /// How soon an address that still answers is asked for again, the first time.
+    pub ask_pause: Duration,
     /// Where actions go.
     pub actions: &'a mut VecDeque<Action>,
 }
@@ -519,72 +522,6 @@ impl Vip {
             // One that claims its address announces it as well.
             let vouch = reason != Reason::HomeClaims;
             self.become_state(around.now, State::LetGo { ask, vouch, seen: false });
-        }
-    }
-
-    /// The kernel no longer has it, by somebody else's hand.
-    pub fn handle_lost(&mut self, around: &mut Surroundings<'_>) {
-        let now = around.now;
-        if let State::Adding { sent_at, .. } = &mut self.state
-            && self.wanted.is_some()
-        {
-            // Between the addition and its acknowledgement, which will come all the same.
-            *sent_at = now;
-            self.answers.outdate();
-            self.send_add(around);
-            return;
-        }
-        let State::Held(held) = &mut self.state else {
-            return;
-        };
-        held.missing = true;
-        self.answers.outdate();
-        if !around.link.up {
-            return;
-        }
-        if now.since(held.stripped.0) > Duration::from_secs(1) {
-            held.stripped = (now, 0);
-        }
-        held.stripped.1 += 1;
-        if held.stripped.1 > STRIPPED_MOST {
-            return;
-        }
-        around.report(Report::Stripped { vip: self.address });
-        self.send_add(around);
-    }
-
-    /// The interface lost its carrier or got it back.
-    pub fn handle_link(&mut self, around: &mut Surroundings<'_>) {
-        let now = around.now;
-        if !around.link.up {
-            if matches!(self.state, State::Asking(_) | State::Waiting { .. } | State::LetGo { .. })
-            {
-                self.become_state(now, State::Away);
-            }
-            if let State::Held(held) = &mut self.state {
-                held.ask = None;
-            }
-            return;
-        }
-        match &mut self.state {
-            State::Held(held) => match self.home {
-                Home::Here => {
-                    held.missing = true;
-                    self.send_add(around);
-                }
-                // Another may have it meanwhile: ask before telling anybody.
-                Home::Peer(_) | Home::Cluster => {
-                    held.ask = Some(Ask::after_first(now, around.ask_window));
-                    send_probe(around, self.link, self.address);
-                }
-            },
-            State::Away if self.wanted.is_some() => self.ask(around),
-            State::Away
-            | State::Asking(_)
-            | State::Waiting { .. }
-            | State::Adding { .. }
-            | State::Removing { .. }
-            | State::LetGo { .. } => {}
         }
     }
 
