@@ -3,6 +3,8 @@
 //! Owns the paths, the methods, who is let in, and the headers that keep a browser from doing more
 //! than it should. Never changes anything: every method but GET and HEAD is refused.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
@@ -13,6 +15,7 @@ use http::{Method, Request, Response, StatusCode};
 use super::body::Body;
 use super::door::{Keys, Token};
 use super::metrics::Format;
+use super::page;
 use super::site::Site;
 
 /// What every answer carries. Nothing from elsewhere is loaded, nothing elsewhere may show it.
@@ -32,7 +35,11 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 const CHALLENGE: &str = "Basic realm=\"standin\", charset=\"UTF-8\"";
 
 /// Answers one request.
-pub(super) async fn answer<B>(request: &Request<B>, keys: &Keys, site: &Site) -> Response<Body> {
+pub(super) async fn answer<B>(
+    request: &Request<B>,
+    keys: &Keys,
+    site: &Arc<Site>,
+) -> Response<Body> {
     let mut response = match refuse(request, keys) {
         Some(refusal) => refusal,
         None => serve(request, site).await,
@@ -96,7 +103,7 @@ fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..position], &bytes[position + 1..]))
 }
 
-async fn serve<B>(request: &Request<B>, site: &Site) -> Response<Body> {
+async fn serve<B>(request: &Request<B>, site: &Arc<Site>) -> Response<Body> {
     let path = request.uri().path();
     let (kind, made) = match path {
         "/metrics" => {
@@ -104,6 +111,11 @@ async fn serve<B>(request: &Request<B>, site: &Site) -> Response<Body> {
             let format = Format::accepted_by(accepted.unwrap_or_default());
             (format.content_type(), site.metrics(format).await)
         }
+        "/" => ("text/html; charset=utf-8", site.page().await),
+        "/events" => return listen(request, site),
+        "/page.css" => return lasting("text/css; charset=utf-8", page::STYLE),
+        "/page.js" => return lasting("text/javascript; charset=utf-8", page::SCRIPT),
+        "/icon.svg" => return lasting("image/svg+xml", page::ICON),
         "/status.json" => ("application/json", site.json().await),
         _ => return plain(StatusCode::NOT_FOUND, "there is nothing here: try /\n"),
     };
@@ -111,6 +123,29 @@ async fn serve<B>(request: &Request<B>, site: &Site) -> Response<Body> {
         Ok(bytes) => with_type(StatusCode::OK, kind, bytes),
         Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
+}
+
+/// Changes of the page, for as long as somebody listens.
+fn listen<B>(request: &Request<B>, site: &Arc<Site>) -> Response<Body> {
+    const KIND: &str = "text/event-stream";
+    if request.method() == Method::HEAD {
+        return with_type(StatusCode::OK, KIND, Bytes::new());
+    }
+    let Some(changes) = site.listen() else {
+        let why = "too many pages are kept up to date already\n";
+        return plain(StatusCode::SERVICE_UNAVAILABLE, why);
+    };
+    let mut response = Response::new(Body::Stream(changes));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(KIND));
+    response
+}
+
+/// A file that is the same for as long as its address is.
+fn lasting(kind: &'static str, text: &'static str) -> Response<Body> {
+    let mut response = with_type(StatusCode::OK, kind, Bytes::from_static(text.as_bytes()));
+    let lasting = HeaderValue::from_static("private, max-age=31536000, immutable");
+    response.headers_mut().insert(CACHE_CONTROL, lasting);
+    response
 }
 
 fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {

@@ -13,6 +13,8 @@ use standin_core::cluster::report::ClusterReport;
 use standin_core::histogram::Histogram;
 use standin_core::{Instant, Report};
 
+use tokio::sync::watch;
+
 use crate::log::{Event, Level};
 
 /// How many events are kept to be shown.
@@ -74,6 +76,8 @@ pub struct Ledger {
     causes: BTreeMap<Arc<str>, Cause>,
     /// The last sign of life of who is dead.
     last_signs: BTreeMap<Arc<str>, Instant>,
+    /// How many events there were; who waits for the next one listens.
+    told: watch::Sender<u64>,
 }
 
 impl Default for Ledger {
@@ -90,6 +94,7 @@ impl Default for Ledger {
             group_of: BTreeMap::new(),
             causes: BTreeMap::new(),
             last_signs: BTreeMap::new(),
+            told: watch::Sender::new(0),
         }
     }
 }
@@ -153,7 +158,13 @@ impl Ledger {
             self.story.pop_front();
         }
         let Event { level, name, ref message, .. } = *event;
+        self.told.send_modify(|count| *count += 1);
         self.story.push_back(Told { at, level, name, message: message.clone() });
+    }
+
+    /// Changes with every event that is kept.
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.told.subscribe()
     }
 
     /// Counts a run of a check.

@@ -11,14 +11,17 @@
 //! - [`site`]: what is known, asked for once for all who want it.
 //! - [`ledger`]: what the slow loop has seen happen.
 //! - [`metrics`]: the same in the words of Prometheus.
+//! - [`page`]: the same for people; `events` keeps it up to date.
 
 mod answer;
 mod base64;
 mod body;
 mod connection;
 pub mod door;
+mod events;
 pub mod ledger;
 pub mod metrics;
+pub mod page;
 pub mod site;
 
 use std::sync::{Arc, Mutex};

@@ -9,9 +9,12 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::Mutex;
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::{Mutex, Semaphore};
 
+use super::events::{self, LISTENERS_MOST};
 use super::metrics::{self, Format};
+use super::page::{self, sections::Section};
 use super::{Ledger, SharedLedger};
 use crate::slow::Seen;
 
@@ -27,6 +30,8 @@ pub struct Site {
     look: Look,
     ledger: SharedLedger,
     latest: Mutex<Option<Latest>>,
+    /// Pages that may be kept up to date.
+    listeners: Arc<Semaphore>,
 }
 
 /// A look, and what was made of it so far.
@@ -35,12 +40,19 @@ struct Latest {
     seen: Result<Arc<Seen>, String>,
     metrics: [Option<Bytes>; 2],
     json: Option<Bytes>,
+    sections: Option<Arc<Vec<Section>>>,
+    page: Option<Bytes>,
 }
 
 impl Site {
     /// A site that looks with `look` and reads what the slow loop writes down.
     pub fn new(look: Look, ledger: SharedLedger) -> Arc<Self> {
-        Arc::new(Self { look, ledger, latest: Mutex::new(None) })
+        Arc::new(Self {
+            look,
+            ledger,
+            latest: Mutex::new(None),
+            listeners: Arc::new(Semaphore::new(LISTENERS_MOST)),
+        })
     }
 
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -56,7 +68,14 @@ impl Site {
         let mut held = self.latest.lock().await;
         if held.as_ref().is_none_or(|latest| latest.at.elapsed() >= FRESH_FOR) {
             let seen = (self.look)().await.map(Arc::new);
-            *held = Some(Latest { at: Instant::now(), seen, metrics: [None, None], json: None });
+            *held = Some(Latest {
+                at: Instant::now(),
+                seen,
+                metrics: [None, None],
+                json: None,
+                sections: None,
+                page: None,
+            });
         }
         let Some(latest) = held.as_mut() else { return Err("nothing is known yet".to_owned()) };
         let seen = latest.seen.clone()?;
@@ -71,6 +90,32 @@ impl Site {
             kept.get_or_insert_with(make).clone()
         })
         .await
+    }
+
+    /// What of the page changes.
+    pub(super) async fn sections(&self) -> Result<Arc<Vec<Section>>, String> {
+        self.with_latest(|latest, seen| self.made_sections(latest, seen)).await
+    }
+
+    fn made_sections(&self, latest: &mut Latest, seen: &Seen) -> Arc<Vec<Section>> {
+        let make = || Arc::new(page::sections(seen, &self.ledger()));
+        latest.sections.get_or_insert_with(make).clone()
+    }
+
+    /// The page.
+    pub(super) async fn page(&self) -> Result<Bytes, String> {
+        self.with_latest(|latest, seen| {
+            let sections = self.made_sections(latest, seen);
+            let make = || Bytes::from(page::page(seen, &sections));
+            latest.page.get_or_insert_with(make).clone()
+        })
+        .await
+    }
+
+    /// Changes of the page as they come; none when too many listen already.
+    pub(super) fn listen(self: &Arc<Self>) -> Option<Receiver<Bytes>> {
+        let permit = self.listeners.clone().try_acquire_owned().ok()?;
+        Some(events::tell(self.clone(), permit))
     }
 
     /// The status as JSON, as `standin status --json` prints it.

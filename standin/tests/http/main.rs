@@ -2,5 +2,6 @@
 
 mod door;
 mod metrics;
+mod page;
 mod serve;
 mod world;

@@ -131,6 +131,7 @@ fn values_are_those_that_were_seen() {
         "standin_vip_held{vip=\"10.10.0.0\",interface=\"eth0\"} 1",
         "standin_vip_held{vip=\"10.10.0.1\",interface=\"eth0\"} 0",
         "standin_transitions_total{vip=\"10.10.0.0\",change=\"taken\",reason=\"holder-dead\"} 1",
+        "standin_lease_margin_seconds{group=\"group <0>\"} 0.75",
         "standin_takeover_seconds_bucket{le=\"0.25\"} 1",
         "standin_heartbeats_lost_total{node=\"brain\",path=\"fd00::2\"} 2",
         "standin_heartbeat_gap_seconds_count{node=\"brain\",path=\"10.0.0.2\"} 3",

@@ -15,7 +15,9 @@ use standin_core::config::{Vantage, VipId};
 use standin_core::decide::Reason;
 use standin_core::histogram::Histogram;
 use standin_core::io::CheckTarget;
-use standin_core::node::{ClusterStatus, GroupStatus, NodeStatus, PathTraffic, Traffic};
+use standin_core::node::{
+    ClusterStatus, GroupStatus, LeaseStatus, NodeStatus, PathTraffic, Traffic,
+};
 use standin_core::place::Life;
 use standin_core::status::{Check, CheckState, Life as HostLife, Peer, Status, Vip};
 use standin_core::vip::Place;
@@ -41,9 +43,9 @@ fn node(name: &str, is_this: bool) -> NodeStatus {
         paths: if is_this { Vec::new() } else { vec![path(), path()] },
     };
     NodeStatus {
-        witness: false,
         name: name.into(),
         is_this,
+        witness: false,
         life: Life::Participating,
         ready: true,
         draining: false,
@@ -73,7 +75,6 @@ pub fn seen(vips: usize) -> Seen {
         })
         .collect();
     let groups = (0..vips.len()).map(|number| GroupStatus {
-        lease: None,
         name: format!("group <{number}>").into(),
         vips: vec![VipId(u32::try_from(number).expect("few VIPs"))],
         present: Some(name(number).into()),
@@ -81,6 +82,13 @@ pub fn seen(vips: usize) -> Seen {
         reason: format!("{} is home & well", name(number)),
         moving: None,
         placed: None,
+        lease: (number == 0).then(|| LeaseStatus {
+            claimed: true,
+            left: Some(Duration::from_millis(750)),
+            votes: 2,
+            needed: 2,
+            waits: None,
+        }),
     });
     let groups: Vec<GroupStatus> = groups.collect();
     let check = Check {
@@ -105,9 +113,9 @@ pub fn seen(vips: usize) -> Seen {
     let status =
         Status { peers: vec![peer], vips, checks: vec![check], malformed: vec![("too short", 1)] };
     let cluster = ClusterStatus {
-        quorum: None,
         nodes: vec![node("pinky", true), node("brain", false)],
         groups,
+        quorum: None,
         isolated: false,
         refused: vec![("replayed", 3), ("unknown-key", 0)],
     };

@@ -23,6 +23,9 @@ pub fn exposition(seen: &Seen, ledger: &Ledger, format: Format) -> String {
     let mut writer = Writer::new(format);
     of_the_run(&mut writer, seen, ledger);
     of_vips(&mut writer, &seen.status, seen.cluster.as_ref().map(|cluster| &cluster.status));
+    if let Some(cluster) = &seen.cluster {
+        of_leases(&mut writer, &cluster.status);
+    }
     of_transitions(&mut writer, ledger);
     if let Some(cluster) = &seen.cluster {
         of_nodes(&mut writer, &cluster.status);
@@ -61,6 +64,21 @@ fn of_vips(writer: &mut Writer, status: &Status, cluster: Option<&ClusterStatus>
     let mut family = writer.family(&table::VIP_CONTESTED);
     for vip in &status.vips {
         family.sample(&[&vip.address.to_string()], u8::from(vip.contested));
+    }
+}
+
+fn of_leases(writer: &mut Writer, cluster: &ClusterStatus) {
+    let leases =
+        cluster.groups.iter().filter_map(|group| Some((&group.name, group.lease.as_ref()?)));
+    let mut family = writer.family(&table::LEASE_MARGIN);
+    for (group, lease) in leases.clone() {
+        if let Some(left) = lease.left {
+            family.seconds(&[group], left);
+        }
+    }
+    let mut family = writer.family(&table::LEASE_VOTES);
+    for (group, lease) in leases {
+        family.sample(&[group], lease.votes);
     }
 }
 

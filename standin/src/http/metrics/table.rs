@@ -78,6 +78,8 @@ families! {
     VIP_HOLDER = "standin_vip_holder" Gauge None, ["vip", "node"], "1 for the node that holds the VIP, as far as this node knows; no sample while nobody does";
     VIP_HELD = "standin_vip_held" Gauge None, ["vip", "interface"], "1 while the VIP is on this node, confirmed by its kernel; otherwise 0";
     VIP_CONTESTED = "standin_vip_contested" Gauge None, ["vip"], "1 while another host claims a VIP that is here; otherwise 0";
+    LEASE_MARGIN = "standin_lease_margin_seconds" Gauge SECONDS, ["group"], "What is left of the lease of a group that this node holds, as its kernel was told; no sample without one";
+    LEASE_VOTES = "standin_lease_votes" Gauge None, ["group"], "Voters that grant this node the lease of the group; no sample without authority = quorum";
     TRANSITIONS = "standin_transitions" Counter None, ["vip", "change", "reason"], "How often the VIP came to this node or left it, and why";
     TAKEOVER = "standin_takeover_seconds" Histogram SECONDS, [], "From the last sign of life of the host that held a VIP to its announcement here";
     NODE_UP = "standin_node_up" Gauge None, ["node"], "1 while the node takes part in the cluster; otherwise 0";
