@@ -7,13 +7,14 @@
 //! does the same for the same bytes.
 //!
 //! - [`packets`]: what comes from the network; [`kernel`]: from the kernel; [`texts`]: from people.
-//! - [`session`]: which of many authentic heartbeats are believed.
+//! - [`session`]: which of many authentic heartbeats are believed; [`lease`]: who holds what.
 //! - [`node`]: input sequences into the core's node; [`simulation`]: into a whole world of nodes.
 //! - [`seeds`]: real packets, replies and texts to begin with; [`mutation`]: damage without a
 //!   fuzzer.
 
 pub mod bytes;
 pub mod kernel;
+pub mod lease;
 pub mod mutation;
 pub mod node;
 pub mod packets;
@@ -130,6 +131,22 @@ pub const TARGETS: &[Target] = &[
         run: texts::check,
         seeds: seeds::checks,
         longest: 512,
+    },
+    Target {
+        name: "keepalived",
+        about: "files of keepalived to be imported, with what they include; what comes out is a \
+                valid file, and no password is shown",
+        run: texts::keepalived,
+        seeds: seeds::keepalived,
+        longest: 3072,
+    },
+    Target {
+        name: "lease",
+        about: "requests and answers of a lease, lost, doubled, late, between nodes whose clocks \
+                differ by 1 % and which start again; never two hold it",
+        run: lease::run,
+        seeds: seeds::leases,
+        longest: 1024,
     },
     Target {
         name: "node",

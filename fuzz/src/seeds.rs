@@ -6,10 +6,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use standin_core::heartbeat::{
     ConfigDigest, Draft, Flags, Header, Incarnation, NodeId, Role, Unreachable, VipState,
 };
+use standin_core::lease::{Answer, Ask, Ballot, Key, message};
 use standin_core::wire::{Advertisement, ArpPacket, Echo, Mac, Solicitation};
 use standin_sys::netlink::message::append_message;
 
@@ -289,4 +291,48 @@ pub fn simulation() -> Vec<Vec<u8>> {
     (0..12_u8)
         .map(|first| (0..64_u8).map(|at| first.wrapping_add(at.wrapping_mul(37))).collect())
         .collect()
+}
+
+/// A lease that is got, renewed, given up and got by another; and sections.
+pub fn leases() -> Vec<Vec<u8>> {
+    let clocks = [0, 1, 9, 1, 3, 1];
+    let got = [0, 17, 2, 5, 5, 0, 14, 5];
+    let life = [clocks.as_slice(), &got, &[12, 5, 0x12, 0x15, 0x15, 0, 16, 0x15]].concat();
+    let slow = [&[0, 0, 9, 2, 3, 0], got.as_slice(), &[0, 16, 0x12, 0x15, 0x15, 0, 15]].concat();
+    let again = [clocks.as_slice(), &got, &[14, 0x1e, 0x22, 0x25, 0x25, 0, 17, 0x25]].concat();
+    let mut asks = Vec::new();
+    let head = message::AsksHead { tags: [1, 2], stamp: 3, length: Duration::from_millis(60) };
+    message::put_head(&mut asks, &head);
+    let (key, ballot) = (Key(7), Ballot { round: 1, run: 2 });
+    message::put_ask(&mut asks, key, ballot, Ask::Prepare);
+    message::put_ask(&mut asks, key, ballot, Ask::Propose);
+    let mut answers = Vec::new();
+    let left = Duration::from_millis(5);
+    for answer in [
+        Answer::Promised,
+        Answer::Granted { stamp: 3, length: left },
+        Answer::Taken { holder: 1, ballot, left },
+        Answer::Outbid(ballot),
+        Answer::Quiet { left },
+    ] {
+        message::put_answer(&mut answers, key, ballot, &answer);
+    }
+    vec![life, slow, again, asks, answers, message::voters_body(1, true)]
+}
+
+/// What keepalived's users have; the first byte says where a second file begins.
+pub fn keepalived() -> Vec<Vec<u8>> {
+    let one = "global_defs {\n  router_id a\n}\nvrrp_script chk {\n  script \"/bin/true\"\n  interval \
+               2\n}\nvrrp_instance V {\n  state MASTER\n  interface eth0\n  virtual_router_id 51\n  \
+               priority 150\n  advert_int 1\n  authentication {\n    auth_type PASS\n    auth_pass \
+               secret12\n  }\n  unicast_src_ip 10.0.0.1\n  unicast_peer {\n    10.0.0.2\n  }\n  \
+               virtual_ipaddress {\n    10.0.0.9/24 dev eth0\n  }\n  track_script {\n    chk\n  \
+               }\n}\n";
+    let two = one
+        .replace("MASTER", "BACKUP")
+        .replace("150", "100")
+        .replace("_ip 10.0.0.1", "_ip 10.0.0.2");
+    let macros = "$P=150\n@^b vrrp_instance X {\n}\ninclude /etc/b.conf\n~SEQ(i, 1, 3) x$i\n";
+    let first = |number: u8, text: &str| [&[number], text.as_bytes()].concat();
+    vec![first(0, one), first(255, &format!("{one}{two}")), first(0, macros)]
 }

@@ -2,12 +2,15 @@
 //!
 //! Owns the targets. Never opens a file.
 
+use std::io;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use standin::checks::url::{Url, host_and_port, redacted};
 use standin::checks::{Probe, StatusSet, words};
 use standin::control::understand;
 use standin::file::{self, Source};
+use standin::import::{self, Files};
 use standin::keygen::Keys;
 use standin::{control, duration};
 
@@ -73,6 +76,43 @@ pub fn key_file(data: &[u8]) {
             assert!(why.lines().count() == 1, "{why}");
             let secret = |word: &&str| word.len() >= 16 && why.contains(*word);
             assert!(!text.split_whitespace().any(|word| secret(&word)), "{why}");
+        }
+    }
+}
+
+/// Files of a host that is not there.
+struct Given<'d>([&'d str; 2]);
+
+impl Files for Given<'_> {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some("a.conf") => Ok(self.0[0].to_owned()),
+            Some("b.conf") => Ok(self.0[1].to_owned()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn names(&self, _: &Path) -> Vec<String> {
+        vec!["a.conf".to_owned(), "b.conf".to_owned()]
+    }
+}
+
+/// Two files of keepalived, of two nodes, and the second included by the first.
+pub fn keepalived(data: &[u8]) {
+    let Some((cut, text)) = data.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let cut = if *cut < 128 { text.len() } else { text.len() * usize::from(*cut) / 510 };
+    let cut = (0..=cut).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let given = Given([&text[..cut], &text[cut..]]);
+    let paths = ["a.conf", "b.conf"].map(PathBuf::from);
+    for paths in [&paths[..1], &paths] {
+        match import::import(paths, &[], Some("web"), &given, false) {
+            Ok(outcome) => {
+                let parsed = file::parse(Source::new("new.toml", outcome.text.as_str()));
+                assert!(parsed.file.is_some(), "what was written is not valid");
+                assert!(outcome.list.iter().all(|listed| !listed.to_json().is_null()));
+            }
+            Err(failure) => assert!(!failure.to_string().is_empty()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use standin_fuzz::mutation::{Random, damage};
-use standin_fuzz::{TARGETS, Target, node, target};
+use standin_fuzz::{TARGETS, Target, lease, node, seeds, target};
 
 /// What a developer waits for at most, of everything that is committed.
 const CORPUS_BYTES_MOST: usize = 1 << 20;
@@ -70,7 +70,7 @@ macro_rules! replayed {
 
 replayed! {
     heartbeat 4000, session 2000, ethernet 4000, arp 4000, ndp 4000, icmp 4000, netlink 4000,
-    nftables 4000, control 4000, file 1000, keyfile 4000, check 4000, node 400, cluster 400,
+    nftables 4000, control 4000, file 1000, keyfile 4000, check 4000, keepalived 1500, lease 2000, node 400, cluster 400,
     simulation 8
 }
 
@@ -95,7 +95,19 @@ fn the_same_bytes_give_the_same_actions() {
         let of = target(if cluster { "cluster" } else { "node" }).expect("a target");
         let inputs = (of.seeds)().into_iter().chain(committed(of).into_iter().map(|(_, b)| b));
         for bytes in inputs.take(60) {
-            assert_eq!(node::fingerprint(&bytes, cluster), node::fingerprint(&bytes, cluster));
+            assert_eq!(node::outcome(&bytes, cluster), node::outcome(&bytes, cluster));
         }
     }
+}
+
+/// A sequence in which nothing ever happens asserts nothing.
+#[test]
+fn the_seeds_reach_what_they_are_for() {
+    for (seeds, cluster) in [(seeds::node(), false), (seeds::cluster(), true)] {
+        let confirmed = seeds.iter().filter(|seed| node::outcome(seed, cluster).confirmed > 0);
+        let (held, all) = (confirmed.count(), seeds.len());
+        assert!(held >= 4, "in {held} of {all} an address is held; cluster: {cluster}");
+    }
+    let holders: Vec<_> = seeds::leases().iter().take(3).map(|seed| lease::play(seed)).collect();
+    assert_eq!(holders, [[0, 1], [0, 1], [0, 2]]);
 }

@@ -47,6 +47,7 @@ impl Kind {
 pub struct Judge {
     /// The kernel has acknowledged it, and was not told to remove it since.
     confirmed: BTreeSet<VipId>,
+    confirmations: u64,
     macs: Vec<standin_core::wire::Mac>,
     stop_asked: bool,
     keeping: bool,
@@ -56,11 +57,23 @@ pub struct Judge {
 impl Judge {
     pub fn new(node: &Node) -> Self {
         let macs = node.config().links().iter().map(|link| link.state.mac).collect();
-        Self { confirmed: BTreeSet::new(), macs, stop_asked: false, keeping: false, stopped: false }
+        Self {
+            confirmed: BTreeSet::new(),
+            confirmations: 0,
+            macs,
+            stop_asked: false,
+            keeping: false,
+            stopped: false,
+        }
     }
 
     pub fn note_confirmed(&mut self, vip: VipId) {
+        self.confirmations += 1;
         self.confirmed.insert(vip);
+    }
+
+    pub const fn confirmations(&self) -> u64 {
+        self.confirmations
     }
 
     pub fn note_lost(&mut self, vip: VipId) {

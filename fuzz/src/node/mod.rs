@@ -70,8 +70,17 @@ pub fn in_cluster(data: &[u8]) {
     Play::new(node, Some(settings)).follow(&mut bytes);
 }
 
-/// Stands for every action of a sequence, as [`alone`] or [`in_cluster`] would run it.
-pub fn fingerprint(data: &[u8], cluster: bool) -> u64 {
+/// What a sequence amounts to, as [`alone`] or [`in_cluster`] would run it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Stands for every action.
+    pub fingerprint: u64,
+    /// How many times the kernel confirmed an address.
+    pub confirmed: u64,
+}
+
+/// Runs a sequence and says what it amounts to.
+pub fn outcome(data: &[u8], cluster: bool) -> Outcome {
     let mut bytes = Bytes::new(data);
     let mut play = if cluster {
         let (node, settings) = setting::in_cluster(&mut bytes, BEGINNING);
@@ -81,7 +90,10 @@ pub fn fingerprint(data: &[u8], cluster: bool) -> u64 {
     };
     play.fingerprint = Some(DefaultHasher::new());
     play.follow(&mut bytes);
-    play.fingerprint.map_or(0, |hasher| hasher.finish())
+    Outcome {
+        fingerprint: play.fingerprint.map_or(0, |hasher| hasher.finish()),
+        confirmed: play.judge.confirmations(),
+    }
 }
 
 impl Play {
