@@ -298,8 +298,9 @@ pub fn leases() -> Vec<Vec<u8>> {
     let clocks = [0, 1, 9, 1, 3, 1];
     let got = [0, 17, 2, 5, 5, 0, 14, 5];
     let life = [clocks.as_slice(), &got, &[12, 5, 0x12, 0x15, 0x15, 0, 16, 0x15]].concat();
-    let slow = [&[0, 0, 9, 2, 3, 0], got.as_slice(), &[0, 16, 0x12, 0x15, 0x15, 0, 15]].concat();
-    let again = [clocks.as_slice(), &got, &[14, 0x1e, 0x22, 0x25, 0x25, 0, 17, 0x25]].concat();
+    let slow = [&[0, 0, 9, 2, 3, 0], got.as_slice(), &[0, 17, 0x12, 0x15, 0x15, 0, 15]].concat();
+    let again = [&[14, 0x1e, 0x22, 0x25, 0, 17, 0x25, 0x25], [0x25; 3].as_slice()].concat();
+    let again = [clocks.as_slice(), &got, &again].concat();
     let mut asks = Vec::new();
     let head = message::AsksHead { tags: [1, 2], stamp: 3, length: Duration::from_millis(60) };
     message::put_head(&mut asks, &head);
