@@ -106,6 +106,15 @@ pub(crate) struct Leases {
     pub(crate) pressing: NodeSet,
 }
 
+/// The last part of a lease in which a group may not be answered for.
+fn reserve(guarded: bool, on_doubt: OnDoubt) -> core::time::Duration {
+    match on_doubt {
+        OnDoubt::Hold => core::time::Duration::ZERO,
+        OnDoubt::Release if guarded => crate::lease::GUARD_RESERVE,
+        OnDoubt::Release => crate::lease::LIFETIME_RESERVE,
+    }
+}
+
 impl Leases {
     /// `run` is random.
     pub(crate) fn new(settings: &Settings, quorum: &Quorum, run: u32, now: Instant) -> Self {
@@ -115,7 +124,8 @@ impl Leases {
             .iter()
             .map(|group| Tenure {
                 key: group.lease,
-                claim: Claim::new(nodes, quorum.length, now),
+                claim: Claim::new(nodes, quorum.length, now)
+                    .with_reserve(reserve(quorum.guarded, group.on_doubt)),
                 kernel: InKernel {
                     vips: Arc::from(&*group.vips),
                     managed: quorum.guarded && group.on_doubt == OnDoubt::Release,

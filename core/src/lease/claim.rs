@@ -26,7 +26,8 @@ const PACE_LEAST: Duration = Duration::from_millis(2);
 const PACE_MOST: Duration = Duration::from_millis(100);
 /// The pause grows to this share of the length where nobody answers.
 const PATIENCE_SHARE: u32 = 4;
-/// A voter is asked anew after this share of the length, where no heartbeat did so before.
+/// A voter is asked anew after this share of what can be used of a lease, where no heartbeat did so
+/// before.
 const RENEW_SHARE: u32 = 3;
 /// Less than these tenths of the holder's time left: every voter whose grant is old is pressed.
 const PRESS_TENTHS: u32 = 4;
@@ -75,6 +76,8 @@ pub struct Obstacle {
 #[derive(Clone, Debug)]
 pub struct Claim {
     length: Duration,
+    /// The last part of a lease that is of no use here.
+    reserve: Duration,
     stage: Stage,
     first: Ballot,
     ballot: Ballot,
@@ -95,6 +98,7 @@ impl Claim {
     pub fn new(nodes: usize, length: Duration, now: Instant) -> Self {
         Self {
             length,
+            reserve: Duration::ZERO,
             stage: Stage::Idle,
             first: Ballot::default(),
             ballot: Ballot::default(),
@@ -105,6 +109,17 @@ impl Claim {
             eager: false,
             obstacle: Obstacle::default(),
         }
+    }
+
+    /// The same, where the last part of a lease is of no use: it is renewed that much earlier.
+    #[must_use]
+    pub fn with_reserve(self, reserve: Duration) -> Self {
+        Self { reserve, ..self }
+    }
+
+    /// What there is of a lease to be used.
+    fn usable(&self) -> Duration {
+        held_for(self.length).saturating_sub(self.reserve)
     }
 
     /// Whether it is claimed or held.
@@ -233,9 +248,9 @@ impl Claim {
             Stage::Proposing => match held_until {
                 // In good time: heartbeats carry the renewal, if they come often enough.
                 Some(until) => {
-                    let press = until - held_for(self.length) * PRESS_TENTHS / 10;
+                    let press = until - self.reserve - self.usable() * PRESS_TENTHS / 10;
                     let stale = vote.until.is_none_or(|end| end <= until);
-                    let unhurried = now_or(self.length / RENEW_SHARE);
+                    let unhurried = now_or((self.usable() / RENEW_SHARE).max(PACE_LEAST));
                     if stale { unhurried.min(press.max(now_or(pressed))) } else { unhurried }
                 }
                 None => now_or(pressed),

@@ -49,6 +49,10 @@ pub const LENGTH_MIN_UNGUARDED: Duration = Duration::from_secs(5);
 /// [`crate::config::ADDRESS_LIFETIME`]: that, the kernel's delay, and the way there.
 pub const LIFETIME_RESERVE: Duration = Duration::from_millis(3500);
 
+/// With a guard, by how much earlier than the lease the kernel may stop answering: what a renewal
+/// may take on its way into the kernel, and a tick of it.
+pub const GUARD_RESERVE: Duration = Duration::from_millis(20);
+
 /// How long a holder may count on a grant, from before it asked for it.
 pub fn held_for(length: Duration) -> Duration {
     length.saturating_sub(length / MARGIN_SHARE)

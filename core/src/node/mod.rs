@@ -294,12 +294,10 @@ impl Node {
             self.restated = true;
         }
         self.ask_ahead();
-        for id in core::mem::take(&mut self.touched) {
-            self.with_vip(id, super::vip::Vip::settle);
-            self.touched.remove(&id);
-            self.aim_checks(id);
-        }
+        self.settle_touched();
         self.drive_leases();
+        // What a lease has allowed is done at once.
+        self.settle_touched();
         self.tell_news();
         let gone = self.vips.iter().all(|vip| !vip.is_on_host());
         if (self.stopping || self.is_leaving())
@@ -308,6 +306,14 @@ impl Node {
             && !core::mem::replace(&mut self.stopped, true)
         {
             self.actions.push_back(Action::Stopped);
+        }
+    }
+
+    fn settle_touched(&mut self) {
+        for id in core::mem::take(&mut self.touched) {
+            self.with_vip(id, super::vip::Vip::settle);
+            self.touched.remove(&id);
+            self.aim_checks(id);
         }
     }
 
