@@ -1,7 +1,7 @@
 //! What the kernel of a host does: holds addresses with a lifetime, answers for them unless it was
 //! told to be quiet, and remembers its neighbours by the rules of Linux.
 //!
-//! Owns the tables of one host. Never decides anything and knows nothing of the core. The rules of
+//! Owns the tables of one host, those of nftables in [`crate::guard`]. Never decides anything and knows nothing of the core. The rules of
 //! the neighbour cache are those measured on Linux 6.18: a gratuitous frame or an ordinary request
 //! moves an entry at once, any other reply only [`LOCK_TIME`] after the last update, and only a
 //! question for its own address (or its own question answered) creates one.
@@ -15,6 +15,8 @@ use standin_core::wire::arp::{self, ArpPacket, Operation};
 use standin_core::wire::frame::{ETHERTYPE_IPV6, Frame};
 use standin_core::wire::mac::Mac;
 use standin_core::wire::ndp::{self, Advertisement, Message, Solicitation};
+
+use crate::guard::Guard;
 
 /// How long an entry is closed to replies that nobody needs (`locktime`).
 pub const LOCK_TIME: Duration = Duration::from_secs(1);
@@ -66,6 +68,8 @@ pub struct Kernel {
     pub held: BTreeMap<IpAddr, Option<Instant>>,
     /// Held, and not answered for.
     pub quiet: BTreeSet<IpAddr>,
+    /// Which are answered for under a lease alone.
+    pub guard: Guard,
     /// What it knows of others.
     pub neighbours: BTreeMap<IpAddr, Entry>,
     /// Gratuitous frames create an entry (`arp_accept`).
@@ -76,11 +80,12 @@ pub struct Kernel {
 
 impl Kernel {
     /// A kernel that holds nothing.
-    pub fn new(nics: Vec<Nic>) -> Self {
+    pub fn new(nics: Vec<Nic>, guard: Guard) -> Self {
         Self {
             nics,
             held: BTreeMap::new(),
             quiet: BTreeSet::new(),
+            guard,
             neighbours: BTreeMap::new(),
             accepts_untracked: false,
             trouble: Trouble::default(),
@@ -91,18 +96,24 @@ impl Kernel {
     pub fn boot(&mut self) {
         self.held.clear();
         self.quiet.clear();
+        self.guard.remove();
         self.neighbours.clear();
         self.trouble = Trouble::default();
     }
 
-    /// Whether packets for it are taken.
+    /// Whether it is on the first interface.
     pub fn has(&self, address: IpAddr) -> bool {
         self.held.contains_key(&address)
     }
 
-    /// Whether it is on the first interface and ARP and NDP for it are answered.
-    pub fn answers(&self, address: IpAddr) -> bool {
-        self.nics[0].up && self.has(address) && !self.quiet.contains(&address)
+    /// Whether packets for it are taken: it is there, and under a lease where it needs one.
+    pub fn serves(&self, address: IpAddr, now: Instant) -> bool {
+        self.has(address) && self.guard.permits(address, now)
+    }
+
+    /// Whether ARP and NDP for it are answered.
+    pub fn answers(&self, address: IpAddr, now: Instant) -> bool {
+        self.nics[0].up && self.serves(address, now) && !self.quiet.contains(&address)
     }
 
     fn is_real(&self, nic: usize, address: IpAddr) -> bool {
@@ -114,8 +125,8 @@ impl Kernel {
         self.is_real(nic, address) || self.has(address)
     }
 
-    fn replies(&self, nic: usize, address: IpAddr) -> bool {
-        self.is_real(nic, address) || (nic == 0 && self.answers(address))
+    fn replies(&self, nic: usize, address: IpAddr, now: Instant) -> bool {
+        self.is_real(nic, address) || (nic == 0 && self.answers(address, now))
     }
 
     /// Takes a frame and gives the answer to it, where there is one.
@@ -141,7 +152,7 @@ impl Kernel {
             return None;
         }
         let request = packet.operation == Operation::Request;
-        let asked = request && sender != target && self.replies(nic, target);
+        let asked = request && sender != target && self.replies(nic, target, now);
         if !packet.sender_ip.is_unspecified() {
             let gratuitous =
                 sender == target && (request || packet.target_mac == packet.sender_mac);
@@ -180,7 +191,7 @@ impl Kernel {
 
     fn hear_solicitation(&mut self, nic: usize, ask: &Solicitation, now: Instant) -> Option<Frame> {
         let (source, target) = (IpAddr::V6(ask.source), IpAddr::V6(ask.target));
-        if self.is_mine(nic, source) || !self.replies(nic, target) {
+        if self.is_mine(nic, source) || !self.replies(nic, target, now) {
             return None;
         }
         let asker = ask.source_mac.unwrap_or(ask.link_source);

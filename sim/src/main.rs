@@ -9,13 +9,14 @@ use std::time::Instant;
 use standin_sim::run::{self, Verdict};
 
 const USAGE: &str = "\
-Usage: standin-sim --seeds N [--from S] [--jobs J] [--keep-going]
+Usage: standin-sim --seeds N [--from S] [--jobs J] [--keep-going] [--only NAME]
        standin-sim --seed S [--story]
 
   --seeds N      run N seeds, each twice
   --from S       the first of them [default: 0]
   --jobs J       at the same time [default: what the machine has]
   --keep-going   do not stop at the first failure
+  --only NAME    of these, those of authority none, or quorum
   --seed S       run one seed
   --story        tell what happens in it";
 
@@ -24,15 +25,31 @@ struct Options {
     from: u64,
     jobs: usize,
     keep_going: bool,
+    only: Option<bool>,
     seed: Option<u64>,
     story: bool,
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
     let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut options =
-        Options { seeds: None, from: 0, jobs, keep_going: false, seed: None, story: false };
+    let mut options = Options {
+        seeds: None,
+        from: 0,
+        jobs,
+        keep_going: false,
+        only: None,
+        seed: None,
+        story: false,
+    };
     while let Some(argument) = arguments.next() {
+        if argument == "--only" {
+            options.only = match arguments.next().as_deref() {
+                Some("none") => Some(false),
+                Some("quorum") => Some(true),
+                _ => return Err(String::from("--only takes none or quorum")),
+            };
+            continue;
+        }
         let mut number = || {
             let value = arguments.next().ok_or(format!("{argument} needs a number"))?;
             value.parse().map_err(|_| format!("{argument} {value:?} is not a number"))
@@ -96,6 +113,10 @@ fn run_many(options: &Options) -> bool {
             scope.spawn(move || {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let skipped = |quorum| run::is_of_quorum(seed) != quorum;
+                    if seed < end && options.only.is_some_and(skipped) {
+                        continue;
+                    }
                     if seed >= end || sender.send(run::run(seed)).is_err() {
                         return;
                     }

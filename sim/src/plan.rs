@@ -46,6 +46,12 @@ struct Drawing<'a> {
 impl Drawing<'_> {
     fn add(&mut self, at: Duration) {
         let manner = self.scenario.manner;
+        if self.scenario.stall.chance > 0 && self.random.percent(25) {
+            return self.add_freeze(at);
+        }
+        if self.scenario.quorum.is_some() && self.random.percent(30) {
+            return self.add_voter(at);
+        }
         match self.random.below(100) {
             0..40 => self.add_gentle(at),
             _ if manner == Manner::Gentle => self.add_gentle(at),
@@ -56,19 +62,17 @@ impl Drawing<'_> {
     }
 
     fn push(&mut self, at: Duration, operation: Operation) {
-        self.plan.push((at, operation));
+        if at < self.end {
+            self.plan.push((at, operation));
+        }
     }
 
     /// The operation now and its end a while later; sometimes soon, sometimes never.
     fn pair(&mut self, at: Duration, begin: Operation, end: Operation) {
-        if at < self.end {
-            self.push(at, begin);
-        }
+        self.push(at, begin);
         let most = self.random.pick(&[ms(50), ms(500), ms(3000), ms(10_000)]);
         let until = at + self.random.length(ms(1), most);
-        if until < self.end {
-            self.push(until, end);
-        }
+        self.push(until, end);
     }
 
     fn add_gentle(&mut self, at: Duration) {
@@ -132,6 +136,87 @@ impl Drawing<'_> {
             _ => {
                 let on = self.random.index(self.scenario.nodes());
                 self.push(soon, Operation::Place(by, group, Some(on)));
+            }
+        }
+    }
+
+    /// A daemon that is stopped between two steps of a turn, often while much happens.
+    fn add_freeze(&mut self, at: Duration) {
+        let node = self.random.index(self.scenario.members());
+        let most = self.scenario.stall.most;
+        let length = self.random.length(most / 10, most);
+        let steps = self.random.pick(&[3, 30, 300]);
+        for _ in 0..=self.random.below(3) {
+            let at = at + self.random.length(ms(0), most * 2);
+            let steps = self.random.below(steps) as u32;
+            self.push(at, Operation::Freeze(node, steps, length));
+        }
+        if self.random.percent(50) {
+            self.add_move_cut_short(at, node.min(self.scenario.nodes() - 1));
+        }
+    }
+
+    /// What may happen to those who vote: they restart and remember nothing, hang, go, or hear and
+    /// are heard in part.
+    fn add_voter(&mut self, at: Duration) {
+        let members = self.scenario.members();
+        let one = if self.scenario.witnesses > 0 && self.random.percent(30) {
+            members - 1
+        } else {
+            self.random.index(members)
+        };
+        let gentle = self.scenario.manner == Manner::Gentle;
+        match self.random.below(if gentle { 4 } else { 9 }) {
+            0 => self.pair(at, Operation::Kill(one), Operation::Start(one)),
+            1 => {
+                // All of them, one after the other.
+                let apart = self.random.length(ms(1), ms(300));
+                for member in 0..members {
+                    let at = at + apart * member as u32;
+                    self.push(at, Operation::Kill(member));
+                    let again = at + self.random.length(ms(0), apart);
+                    self.push(again, Operation::Start(member));
+                }
+            }
+            2 => self.pair(at, Operation::Power(one, false), Operation::Power(one, true)),
+            3 if one < self.scenario.nodes() => {
+                self.pair(at, Operation::StopKeeping(one), Operation::Start(one));
+            }
+            3 | 4 => self.pair(at, Operation::Pause(one), Operation::Resume(one)),
+            5 | 6 => {
+                // Some hear it and some do not, each way.
+                for segment in 0..self.scenario.paths {
+                    for other in (0..members).filter(|other| *other != one) {
+                        if self.random.percent(50) {
+                            self.push(at, Operation::Cut(segment, one, other, true));
+                        }
+                        if self.random.percent(50) {
+                            self.push(at, Operation::Cut(segment, other, one, true));
+                        }
+                    }
+                    let most = self.random.pick(&[ms(300), ms(5000)]);
+                    let until = at + self.random.length(ms(10), most);
+                    self.push(until, Operation::Mend(segment));
+                }
+            }
+            7 => {
+                // A majority here and a minority there, and then the other way round.
+                for segment in 0..self.scenario.paths {
+                    let mask = self.random.below(1 << members);
+                    self.push(at, Operation::Partition(segment, mask));
+                    let mask = self.random.below(1 << members);
+                    let later = at + self.random.length(ms(20), ms(3000));
+                    self.pair(later, Operation::Partition(segment, mask), Operation::Mend(segment));
+                }
+            }
+            _ => {
+                let wire = Wire {
+                    lose: self.random.pick(&[0, 5, 30]),
+                    double: self.random.pick(&[10, 50]),
+                    late: self.random.pick(&[ms(20), ms(200), ms(1000)]),
+                };
+                let segment = self.random.index(self.scenario.paths);
+                self.pair(at, Operation::Wire(segment, wire), Operation::Mend(segment));
             }
         }
     }
@@ -209,7 +294,8 @@ impl Drawing<'_> {
             }
             _ => {
                 // To or from a router.
-                let router = nodes + self.random.index(self.scenario.routers.len());
+                let router =
+                    self.scenario.members() + self.random.index(self.scenario.routers.len());
                 let (from, to) =
                     if self.random.percent(50) { (node, router) } else { (router, node) };
                 self.pair(at, Operation::Cut(0, from, to, true), Operation::Mend(0));
@@ -224,8 +310,9 @@ impl Drawing<'_> {
 pub fn heal(world: &World, random: &mut Random) -> Vec<Operation> {
     let scenario = &world.scenario;
     let mut heal: Vec<Operation> = (0..scenario.paths).map(Operation::Mend).collect();
+    heal.push(Operation::Smooth);
     heal.extend(scenario.vips().map(|(_, vip)| Operation::Stranger(vip, false)));
-    for node in 0..scenario.nodes() {
+    for node in 0..scenario.members() {
         let host = &world.hosts[node];
         heal.push(Operation::Trouble(node, Trouble::default()));
         heal.push(Operation::Resume(node));
@@ -250,6 +337,6 @@ pub fn heal(world: &World, random: &mut Random) -> Vec<Operation> {
 
 /// Daemons that were just told to leave everything to the next run: there will be one.
 pub fn heal_later(world: &World) -> Vec<Operation> {
-    let keeping = (0..world.scenario.nodes()).filter(|node| world.is_keeping(*node));
+    let keeping = (0..world.scenario.members()).filter(|node| world.is_keeping(*node));
     keeping.map(Operation::Start).collect()
 }

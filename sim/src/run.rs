@@ -5,7 +5,7 @@
 
 use crate::plan;
 use crate::random::Random;
-use crate::scenario::Scenario;
+use crate::scenario::{GroupPlan, Scenario};
 use crate::settle;
 use crate::world::{Operation, World};
 
@@ -83,6 +83,12 @@ pub fn run(seed: u64) -> Verdict {
     first
 }
 
+/// Whether a seed is about authority `quorum`.
+pub fn is_of_quorum(seed: u64) -> bool {
+    let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ seed);
+    Scenario::draw(&mut random).quorum.is_some()
+}
+
 /// What a seed is about, in a few words.
 pub fn describe(seed: u64) -> String {
     let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ seed);
@@ -92,12 +98,17 @@ pub fn describe(seed: u64) -> String {
         .iter()
         .map(|group| {
             let addresses: Vec<String> = group.addresses.iter().map(ToString::to_string).collect();
-            format!("    {}: {} {:?}", group.name, addresses.join(" "), group.rules.preference)
+            let GroupPlan { name, rules, on_doubt, .. } = group;
+            format!(
+                "    {name}: {} {:?}, on doubt {on_doubt:?}",
+                addresses.join(" "),
+                rules.preference
+            )
         })
         .collect();
     format!(
         "seed {seed}: {:?} of {}, {:?}, dead-after {:?}, failback {:?}, {} path(s), heartbeats over \
-         IPv{}, checks {}, references {}, routers {:?}\n{}",
+         IPv{}, checks {}, references {}, routers {:?}, {} witness(es), {:?}, {:?}\n{}",
         scenario.kind,
         scenario.names.join(", "),
         scenario.manner,
@@ -108,6 +119,9 @@ pub fn describe(seed: u64) -> String {
         scenario.checked,
         scenario.references,
         scenario.routers,
+        scenario.witnesses,
+        scenario.quorum,
+        scenario.stall,
         groups.join("\n")
     )
 }

@@ -3,18 +3,21 @@
 //! Owns the numbering of hosts and addresses, and the way from a scenario to a node of the core.
 //! Never looks at what happens in a world. Invariant: every node of a scenario is told the same.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use standin_core::cluster::settings::{
-    Authority, GroupSettings, MemberSettings, OnDoubt, Settings,
+    Authority, GroupSettings, MemberSettings, OnDoubt, Quorum, Settings,
 };
 use standin_core::config::{
     Check, Failback, Home, Link, LinkId, LinkState, OnAnswer, OnCheckFailure, Peer, PeerAddress,
     PeerId, Timing, Vantage, Vip, VipId,
 };
-use standin_core::heartbeat::{ClusterId, ConfigDigest, Key, KeyRing, fingerprint};
+use standin_core::heartbeat::{self, ClusterId, ConfigDigest, KeyRing, fingerprint};
+use standin_core::lease::Key;
+use standin_core::lease::electorate::{Electorate, Electorates};
 use standin_core::place::{GroupRules, NodeId, NodeSet, PoolId, Preference, address_key};
 use standin_core::wire::mac::Mac;
 use standin_core::{Config, Instant, Node};
@@ -22,7 +25,8 @@ use standin_core::{Config, Instant, Node};
 use crate::kernel::Nic;
 use crate::random::Random;
 
-/// The position of a host in a world: the nodes first, then the routers, then the bystander.
+/// The position of a host in a world: the nodes first, then the witnesses, the routers, and the
+/// bystander.
 pub type HostId = usize;
 
 /// What the nodes run.
@@ -56,6 +60,28 @@ pub struct GroupPlan {
     pub addresses: Vec<IpAddr>,
     /// Where it may and should be.
     pub rules: GroupRules,
+    /// What becomes of it without a majority.
+    pub on_doubt: OnDoubt,
+}
+
+/// Authority `quorum`.
+#[derive(Clone, Copy, Debug)]
+pub struct QuorumPlan {
+    /// For how long a voter binds itself.
+    pub length: Duration,
+    /// The kernels have nftables.
+    pub guarded: bool,
+    /// There is a fencing command.
+    pub fence: bool,
+}
+
+/// How often and for how long a process is stopped in the middle of a turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stall {
+    /// In 100 000 steps.
+    pub chance: u64,
+    /// For so long at most.
+    pub most: Duration,
 }
 
 /// A router on the first segment.
@@ -76,6 +102,12 @@ pub struct Scenario {
     pub manner: Manner,
     /// The nodes.
     pub names: Vec<String>,
+    /// Voters that hold nothing.
+    pub witnesses: usize,
+    /// Authority `quorum`, where it is not `none`.
+    pub quorum: Option<QuorumPlan>,
+    /// How processes are held up.
+    pub stall: Stall,
     /// The groups.
     pub groups: Vec<GroupPlan>,
     /// The times.
@@ -111,13 +143,17 @@ impl Scenario {
     /// So many nodes and a single ordered group, on a sound network.
     pub fn plain(nodes: usize) -> Self {
         let order = (0..nodes as u16).map(NodeId).collect();
-        let key = Key::derive(b"narf narf narf narf narf narf", CLUSTER).expect("a long key");
+        let key =
+            heartbeat::Key::derive(b"narf narf narf narf narf narf", CLUSTER).expect("a long key");
         let dead_after = ms(1000);
         let interval = Timing::default_interval(dead_after);
         Self {
             kind: Kind::Cluster,
             manner: Manner::Gentle,
             names: NAMES[..nodes].iter().map(ToString::to_string).collect(),
+            witnesses: 0,
+            quorum: None,
+            stall: Stall::default(),
             groups: vec![group(0, &[false], Preference::Order(order), Failback::Yes)],
             timing: Timing { dead_after, interval, back_after: ms(1000) },
             paths: 1,
@@ -173,7 +209,55 @@ impl Scenario {
         scenario.checked = random.percent(40);
         scenario.references = never || (scenario.manner != Manner::Gentle && random.percent(40));
         scenario.draw_groups(random);
+        if random.percent(50) {
+            scenario.draw_quorum(random);
+        }
+        if random.percent(if scenario.quorum.is_some() { 50 } else { 15 }) {
+            scenario.draw_stall(random);
+        }
         scenario
+    }
+
+    /// Who votes, and for how long a vote binds.
+    fn draw_quorum(&mut self, random: &mut Random) {
+        let nodes = self.nodes();
+        self.witnesses = usize::from(nodes.is_multiple_of(2) || random.percent(10));
+        if nodes == 5 && random.percent(50) {
+            self.names.truncate(4);
+            self.witnesses = 1;
+            self.draw_groups(random);
+        }
+        let guarded = random.percent(90);
+        let dead_after = self.timing.dead_after;
+        let length = match random.below(8) {
+            0 => ms(50),
+            1 => ms(60),
+            2 => ms(100),
+            3 => dead_after / 2,
+            4 | 5 => dead_after,
+            6 => dead_after * 2,
+            _ => random.length(ms(50), ms(4000)),
+        };
+        let length = if guarded { length } else { ms(5000) };
+        self.quorum = Some(QuorumPlan { length, guarded, fence: random.percent(15) });
+        let nodes: NodeSet = (0..self.nodes() as u16).map(NodeId).collect();
+        for group in &mut self.groups {
+            group.rules.members = nodes;
+            if random.percent(15) {
+                group.on_doubt = OnDoubt::Hold;
+            }
+        }
+    }
+
+    /// Between any two steps, mostly for an instant. Where kernels have no nftables an address
+    /// that is asked for late lives late, so that only short stops are promised to be safe there.
+    fn draw_stall(&mut self, random: &mut Random) {
+        let most = random.pick(&[ms(5), ms(50), ms(500), ms(5000)]);
+        let guarded = self.quorum.is_none_or(|plan| plan.guarded);
+        self.stall = Stall {
+            chance: random.pick(&[10, 100, 1000]),
+            most: if guarded { most } else { most.min(ms(500)) },
+        };
     }
 
     fn draw_routers(&mut self, random: &mut Random) {
@@ -224,9 +308,24 @@ impl Scenario {
         self.names.len()
     }
 
-    /// All hosts: nodes, routers and one that is neither.
+    /// How many nodes and witnesses there are.
+    pub fn members(&self) -> usize {
+        self.nodes() + self.witnesses
+    }
+
+    /// Whether a host is a witness.
+    pub fn is_witness(&self, host: HostId) -> bool {
+        (self.nodes()..self.members()).contains(&host)
+    }
+
+    /// All hosts: nodes, witnesses, routers and one that is none of them.
     pub fn hosts(&self) -> usize {
-        self.nodes() + self.routers.len() + 1
+        self.members() + self.routers.len() + 1
+    }
+
+    /// The routers.
+    pub fn routers(&self) -> std::ops::Range<HostId> {
+        self.members()..self.bystander()
     }
 
     /// The host that is neither node nor router.
@@ -239,7 +338,8 @@ impl Scenario {
         match self.names.get(host) {
             Some(name) => name.clone(),
             None if host == self.bystander() => "a stranger".to_owned(),
-            None => format!("router{}", host - self.nodes()),
+            None if self.is_witness(host) => format!("witness{}", host - self.nodes()),
+            None => format!("router{}", host - self.members()),
         }
     }
 
@@ -251,7 +351,7 @@ impl Scenario {
 
     /// The interfaces of a host.
     pub fn nics(&self, host: HostId) -> Vec<Nic> {
-        let paths = if host < self.nodes() { self.paths } else { 1 };
+        let paths = if host < self.members() { self.paths } else { 1 };
         let number = host as u8 + 10;
         let each = (0..paths as u8).map(|segment| Nic {
             mac: Mac([2, 0, 0, segment, 0, number]),
@@ -265,7 +365,7 @@ impl Scenario {
     /// What a node is told of one of its interfaces.
     pub fn link_state(&self, nics: &[Nic], segment: usize) -> LinkState {
         let nic = &nics[segment];
-        let routers = (self.nodes()..self.bystander()).filter(|_| segment == 0);
+        let routers = self.routers().filter(|_| segment == 0);
         let gateways = routers.flat_map(|router| {
             let nic = &self.nics(router)[0];
             [IpAddr::V4(nic.ipv4), IpAddr::V6(nic.ipv6)]
@@ -280,25 +380,28 @@ impl Scenario {
         }
     }
 
-    fn peer(&self, host: HostId) -> Peer {
+    /// `by`: a witness has no links.
+    fn peer(&self, by: HostId, host: HostId) -> Peer {
         let nics = self.nics(host);
         let addresses = nics.iter().zip(0..).map(|(nic, segment)| {
             let (v4, v6) = (IpAddr::V4(nic.ipv4), IpAddr::V6(nic.ipv6));
             let ip = if self.heartbeats_v6 { v6 } else { v4 };
-            PeerAddress { ip, link: Some(LinkId(segment)) }
+            PeerAddress { ip, link: (!self.is_witness(by)).then_some(LinkId(segment)) }
         });
         Peer { name: Arc::from(self.name(host)), addresses: addresses.collect() }
     }
 
     /// The hosts that a node watches, in the order of the core's ids.
     pub fn watched(&self, host: HostId) -> impl Iterator<Item = HostId> + '_ {
-        let others = (0..self.nodes()).filter(move |other| *other != host);
-        others.chain(self.references.then(|| self.nodes()))
+        let others = (0..self.members()).filter(move |other| *other != host);
+        let reference = self.references && !self.is_witness(host);
+        others.chain(reference.then(|| self.members()))
     }
 
     /// What a node's core is told; `adopted`: what its kernel has of an earlier run.
     fn config(&self, host: HostId, nics: &[Nic], adopted: &dyn Fn(IpAddr) -> bool) -> Config {
-        let links = (0..self.paths).map(|segment| Link {
+        let paths = if self.is_witness(host) { 0 } else { self.paths };
+        let links = (0..paths).map(|segment| Link {
             name: Arc::from(format!("eth{segment}")),
             state: self.link_state(nics, segment),
         });
@@ -315,24 +418,27 @@ impl Scenario {
             on_check_failure: OnCheckFailure::Takeover,
             adopted: adopted(address),
         });
-        let vips: Vec<Vip> = vips.collect();
+        let vips: Vec<Vip> = vips.filter(|_| !self.is_witness(host)).collect();
         let first_of = |group| self.vips().position(|(of, _)| of == group).unwrap_or(0) as u32;
-        let checks = (0..self.groups.len()).filter(|_| self.checked).map(|group| Check {
-            name: Arc::from("web"),
-            vip: VipId(first_of(group)),
-            interval: ms(500),
-            timeout: ms(200),
-            rise: 2,
-            fall: 2,
-            vantage: self.vantage,
-        });
-        let peers = self.watched(host).map(|other| self.peer(other)).collect();
+        let checks = (0..self.groups.len()).filter(|_| self.checked && !self.is_witness(host)).map(
+            |group| Check {
+                name: Arc::from("web"),
+                vip: VipId(first_of(group)),
+                interval: ms(500),
+                timeout: ms(200),
+                rise: 2,
+                fall: 2,
+                vantage: self.vantage,
+            },
+        );
+        let peers = self.watched(host).map(|other| self.peer(host, other)).collect();
         Config::new(links.collect(), peers, vips, checks.collect(), self.timing)
             .expect("a scenario is a valid configuration")
     }
 
     fn settings(&self, host: HostId) -> Settings {
-        let names: Vec<Arc<str>> = self.names.iter().map(|name| Arc::from(&**name)).collect();
+        let names: Vec<Arc<str>> =
+            (0..self.members()).map(|member| Arc::from(self.name(member))).collect();
         let nodes = fingerprint("nodes", self.names.iter().map(String::as_bytes));
         let mut next = 0;
         let groups = self.groups.iter().map(|group| {
@@ -340,31 +446,48 @@ impl Scenario {
             next += group.addresses.len() as u32;
             GroupSettings {
                 name: Arc::from(&*group.name),
-                vips: (first..next).map(VipId).collect(),
+                // A witness has no addresses.
+                vips: (first..next).map(VipId).filter(|_| !self.is_witness(host)).collect(),
                 rules: group.rules.clone(),
                 key: address_key(group.addresses[0]),
-                lease: standin_core::lease::Key::of(group.addresses.iter().copied()),
-                on_doubt: OnDoubt::default(),
+                on_doubt: group.on_doubt,
+                lease: Key::of(group.addresses.iter().copied()),
             }
         });
         let groups = groups.collect();
-        let others = (0..self.nodes()).filter(|other| *other != host);
+        let others = (0..self.members()).filter(|other| *other != host);
         let members = others
             .zip(0..)
             .map(|(other, peer)| MemberSettings { node: NodeId(other as u16), peer: PeerId(peer) });
-        let references = self.references.then(|| PeerId(self.nodes() as u32 - 1));
+        let references = self.references && !self.is_witness(host);
+        let references = references.then(|| PeerId(self.members() as u32 - 1));
+        let numbered = (0..).map(|number| Some(NodeId(number)));
+        let voters = names.iter().map(|name| &**name).zip(numbered);
+        let voters = Electorates { present: Electorate::new(voters), before: None };
+        let authority = self.quorum.map_or(Authority::None, |plan| {
+            let QuorumPlan { length, guarded, fence } = plan;
+            Authority::Quorum(Quorum { voters, length, guarded, fence })
+        });
         Settings {
             cluster: ClusterId::of(CLUSTER),
             digest: ConfigDigest { nodes, vips: 1 },
             me: NodeId(host as u16),
             names,
-            witnesses: NodeSet::default(),
-            authority: Authority::None,
+            witnesses: (self.nodes()..self.members()).map(|host| NodeId(host as u16)).collect(),
+            authority,
             members: members.collect(),
             groups,
             references: references.into_iter().collect(),
             timing: self.timing,
         }
+    }
+
+    /// The addresses that a host's kernel answers for under a lease alone.
+    pub fn managed(&self, host: HostId) -> BTreeSet<IpAddr> {
+        let guarded = self.quorum.is_some_and(|plan| plan.guarded) && host < self.nodes();
+        let released = |group: &&GroupPlan| guarded && group.on_doubt == OnDoubt::Release;
+        let groups = self.groups.iter().filter(released);
+        groups.flat_map(|group| group.addresses.iter().copied()).collect()
     }
 
     /// A node that starts.
@@ -402,5 +525,6 @@ fn group(first: usize, v6: &[bool], preference: Preference, failback: Failback) 
         name: format!("vip{first}"),
         addresses: (first..).zip(v6).map(address).collect(),
         rules: GroupRules { preference, failback, members: NodeSet::ALL },
+        on_doubt: OnDoubt::Release,
     }
 }

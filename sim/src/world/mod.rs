@@ -5,14 +5,19 @@
 //! stands in [`World::broken`], and nothing happens after it.
 //!
 //! - `network`: the switch, the paths and what goes wrong on them.
-//! - `process`: a daemon's turn, and its requests to the kernel.
+//! - `process`: a daemon's turn.
+//! - `request`: what it asks of its kernel, and what becomes of that.
+//! - `lease`: the same for leases.
 //! - `operation`: what can be done to a world, in sentences.
-//! - `safety`: what is checked after every event.
+//! - `safety`: what is checked after every event; `exclusive`: what quorum promises besides.
 //! - `view`: what can be seen.
 
+mod exclusive;
+mod lease;
 mod network;
 mod operation;
 mod process;
+mod request;
 mod safety;
 mod view;
 
@@ -25,6 +30,7 @@ use std::time::Duration;
 use standin_core::Instant;
 
 use crate::clock::Clock;
+use crate::guard::Guard;
 use crate::kernel::Kernel;
 use crate::random::Random;
 use crate::scenario::{HostId, Kind, Scenario};
@@ -32,6 +38,7 @@ use crate::scenario::{HostId, Kind, Scenario};
 pub use network::Wire;
 pub use operation::Operation;
 
+use exclusive::Overlaps;
 use network::{Packet, Segment};
 use process::{Process, Waiting};
 use safety::Safety;
@@ -121,11 +128,14 @@ pub struct World {
     /// Events so far.
     pub events: u64,
     segments: Vec<Segment>,
+    /// Daemons are not stopped in the middle of a turn any more.
+    smooth: bool,
     random: Random,
     queue: BinaryHeap<Reverse<Queued>>,
     queued: u64,
     fingerprint: u64,
     safety: Safety,
+    overlaps: Overlaps,
     recordings: VecDeque<Recording>,
     vips: Vec<IpAddr>,
 }
@@ -135,8 +145,11 @@ impl World {
     pub fn new(scenario: Scenario, mut random: Random, story: bool) -> Self {
         let scenario = Rc::new(scenario);
         let hosts = (0..scenario.hosts()).map(|host| {
-            let mut kernel = Kernel::new(scenario.nics(host));
-            if let Some(router) = host.checked_sub(scenario.nodes()) {
+            let fast = random.below(20_001).cast_signed() - 10_000;
+            let clock = Clock::new(random.below(1 << 40), fast);
+            let tick = Duration::from_millis(random.pick(&[1, 4, 10]));
+            let mut kernel = Kernel::new(scenario.nics(host), Guard::new(clock, tick));
+            if let Some(router) = host.checked_sub(scenario.members()) {
                 let plan = scenario.routers.get(router);
                 kernel.accepts_untracked = plan.is_some_and(|plan| plan.accepts_untracked);
             }
@@ -145,10 +158,7 @@ impl World {
                 kernel,
                 service: true,
                 unanswered: Vec::new(),
-                clock: Clock::new(
-                    random.below(1 << 40),
-                    random.below(20_001).cast_signed() - 10_000,
-                ),
+                clock,
                 process: None,
                 run: 0,
                 acknowledged_at: Instant::default(),
@@ -161,12 +171,14 @@ impl World {
             now: Instant::from_nanos(0),
             segments: (0..scenario.paths).map(|_| Segment::new(hosts.len())).collect(),
             safety: Safety::new(scenario.nodes()),
+            overlaps: Overlaps::default(),
             vips: scenario.vips().map(|(_, vip)| vip).collect(),
             hosts,
             broken: None,
             story: story.then(Vec::new),
             changes: 0,
             events: 0,
+            smooth: false,
             random,
             queue: BinaryHeap::new(),
             queued: 0,
@@ -174,10 +186,10 @@ impl World {
             recordings: VecDeque::new(),
             scenario,
         };
-        for node in 0..world.scenario.nodes() {
+        for node in 0..world.scenario.members() {
             world.start(node);
         }
-        for router in world.scenario.nodes()..world.scenario.bystander() {
+        for router in world.scenario.routers() {
             world.schedule(world.now + ROUTER_INTERVAL, Event::Router { host: router });
         }
         world.look_at_paths();
@@ -246,7 +258,10 @@ impl World {
             }
             Event::Router { host } => self.route(host),
             Event::Operation(operation) => self.operate(&operation),
-            Event::Examine => self.look_at_paths(),
+            Event::Examine => {
+                self.safety.dirty = true;
+                self.look_at_paths();
+            }
         }
     }
 
@@ -254,7 +269,7 @@ impl World {
     /// those it has trusted for long enough.
     fn route(&mut self, host: HostId) {
         self.schedule(self.now + ROUTER_INTERVAL, Event::Router { host });
-        let plan = self.scenario.routers[host - self.scenario.nodes()];
+        let plan = self.scenario.routers[host - self.scenario.members()];
         for vip in self.vips.clone() {
             let kernel = &mut self.hosts[host].kernel;
             let entry = kernel.neighbours.get(&vip).copied();

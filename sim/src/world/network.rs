@@ -156,12 +156,15 @@ impl World {
                 if host.asking.values().any(awaited) {
                     host.kernel.expect_answer(&frame, now);
                 }
-                self.give(to, Waiting::Frame { segment, frame });
+                if !self.scenario.is_witness(to) {
+                    self.give(to, Waiting::Frame { segment, frame });
+                }
             }
             Packet::Request { from, to: address, message } => {
                 let reply = Packet::Reply { from: address, message: answer_to(&message) };
                 self.carry(to, from, segment, &reply);
             }
+            Packet::Reply { .. } if self.scenario.is_witness(to) => {}
             Packet::Reply { from, message } => self.give(to, Waiting::Echo { from, message }),
             Packet::Heartbeat { from, sender, to: address, bytes } => {
                 if self.hosts[to].process.is_some() {

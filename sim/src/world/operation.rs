@@ -35,6 +35,12 @@ pub enum Operation {
     Pause(HostId),
     /// It runs again.
     Resume(HostId),
+    /// The daemon is stopped in the middle of a turn, after so many steps more, for so long.
+    Freeze(HostId, u32, Duration),
+    /// No daemon is stopped in the middle of a turn any more.
+    Smooth,
+    /// The fencing command of a host against another has run, and worked or not.
+    Fence(HostId, HostId, bool),
     /// An interface loses its carrier, or has it back.
     Carrier(HostId, usize, bool),
     /// On a segment nothing gets from one host to another; or it does again.
@@ -85,6 +91,15 @@ impl fmt::Display for Told<'_> {
             Operation::Power(host, false) => write!(f, "* {} loses its power", name(host)),
             Operation::Pause(host) => write!(f, "* {}'s daemon hangs", name(host)),
             Operation::Resume(host) => write!(f, "* {}'s daemon goes on", name(host)),
+            Operation::Freeze(host, steps, length) => {
+                let name = name(host);
+                write!(f, "* {name}'s daemon will be stopped in {steps} steps, for {length:?}")
+            }
+            Operation::Smooth => write!(f, "* daemons are no longer held up"),
+            Operation::Fence(by, host, works) => {
+                let how = if *works { "switches off" } else { "fails against" };
+                write!(f, "* the fencing command of {} {how} {}", name(by), name(host))
+            }
             Operation::Carrier(host, segment, true) => {
                 write!(f, "* {}'s eth{segment} has its carrier again", name(host))
             }
@@ -155,6 +170,18 @@ impl World {
             Operation::Power(host, on) => self.power(*host, *on),
             Operation::Pause(host) => self.pause(*host, true),
             Operation::Resume(host) => self.pause(*host, false),
+            Operation::Freeze(host, steps, length) => {
+                if let Some(process) = &mut self.hosts[*host].process {
+                    process.freeze = Some((*steps, *length));
+                }
+            }
+            Operation::Smooth => {
+                self.smooth = true;
+                for process in self.hosts.iter_mut().filter_map(|host| host.process.as_mut()) {
+                    process.freeze = None;
+                }
+            }
+            Operation::Fence(by, host, works) => self.fenced(*by, *host, *works),
             Operation::Carrier(host, segment, up) => self.set_carrier(*host, *segment, *up),
             Operation::Cut(segment, from, to, cut) => {
                 self.segments[*segment].cut(*from, *to, *cut);
@@ -205,7 +232,7 @@ impl World {
         self.give(host, input);
     }
 
-    fn power(&mut self, host: HostId, on: bool) {
+    pub(super) fn power(&mut self, host: HostId, on: bool) {
         if self.hosts[host].powered == on {
             return;
         }
@@ -226,8 +253,9 @@ impl World {
         if let Some(process) = &mut self.hosts[host].process {
             process.paused = paused;
             process.wake_at = None;
+            let goes_on = process.stopped_until.unwrap_or(now).max(now);
             if !paused {
-                self.wake(host, now);
+                self.wake(host, goes_on);
             }
         }
     }

@@ -1,7 +1,9 @@
-//! A daemon: its turns, its requests to the kernel, its end.
+//! A daemon: its turns, step by step, and its end.
 //!
 //! Owns the shell's contract with the core: every input through [`standin_core::step`] (overdue
 //! timers first), then `Idle`, then all actions in their order, then sleep until `poll_timeout`.
+//! The clock is read once a turn, and again after each heartbeat was received. Between any two
+//! steps a process may be stopped for any time: what it decided before, it does after.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -14,14 +16,11 @@ use standin_core::place::NodeId;
 use standin_core::wire::frame::Frame;
 use standin_core::{Action, Input, Instant, Node, step};
 
+use super::lease::Renewal;
 use super::network::Packet;
-use super::{Event, Operation, World};
+use super::{Event, World};
 use crate::scenario::HostId;
 
-/// From a request to the kernel until its acknowledgement.
-const ACK_DELAY: Duration = Duration::from_micros(20);
-/// A check of a service that answers.
-const CHECK_TAKES: Duration = Duration::from_millis(1);
 /// What the sockets of a process hold; the rest is lost.
 const INBOX_MOST: usize = 2000;
 /// More turns in a second than anything here can need.
@@ -35,17 +34,50 @@ pub(super) struct Process {
     pub(super) node: Node,
     /// It does not run: stopped, swapped out, starved.
     pub(super) paused: bool,
+    /// It was stopped in the middle of a turn, until then.
+    pub(super) stopped_until: Option<Instant>,
+    /// It is to be stopped after so many steps more, for so long.
+    pub(super) freeze: Option<(u32, Duration)>,
     /// It was told to stop.
     pub(super) leaving: bool,
     /// It was told to leave everything to the next run.
     pub(super) keeping: bool,
     /// What its kernel had of an earlier run.
-    adopted: Vec<IpAddr>,
-    started: Instant,
+    pub(super) adopted: Vec<IpAddr>,
+    pub(super) started: Instant,
+    /// When its turn began, in the world's time: what it does was decided upon since.
+    pub(super) decided_at: Instant,
     inbox: VecDeque<Waiting>,
+    /// What is left of its turn.
+    work: VecDeque<Work>,
+    /// The clock as it was read for this turn.
+    at: Instant,
     pub(super) wake_at: Option<Instant>,
     second: u64,
     turns: u32,
+}
+
+/// A step of a turn.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Read the clock.
+    Sample,
+    /// Take what has arrived, one by one.
+    Receive,
+    /// Read the clock for what was just received.
+    Stamp(Waiting),
+    /// Give it to the core.
+    HandIn(Waiting, Instant),
+    /// All that has arrived was read.
+    Idle,
+    /// Take what the core has decided.
+    Collect,
+    /// Carry one of that out.
+    Act(Action),
+    /// Bring a lease into the kernel.
+    Renew(Renewal),
+    /// Until something arrives or is due.
+    Sleep,
 }
 
 /// An input that waits in a socket.
@@ -58,6 +90,9 @@ pub(super) enum Waiting {
     Added(VipId, Result<(), String>),
     Removed(VipId, Result<(), String>),
     Quieted(VipId, bool, Result<(), String>),
+    Extended(usize, Instant, Result<(), String>),
+    Ended(usize, Result<(), String>),
+    Fenced(NodeId, Result<(), String>),
     Lost(VipId),
     Link(usize, LinkState),
     Check(CheckId, CheckTarget, Result<(), String>),
@@ -67,13 +102,20 @@ pub(super) enum Waiting {
     StopKeeping,
 }
 
+impl Process {
+    /// Whether it makes its turns.
+    pub(super) fn is_running(&self) -> bool {
+        !self.paused && self.stopped_until.is_none()
+    }
+}
+
 impl World {
     /// Starts the daemon of a host, unless it runs or the host has no power.
     pub(super) fn start(&mut self, id: HostId) {
         let secret = self.random.secret();
         let scenario = self.scenario.clone();
         let host = &mut self.hosts[id];
-        if host.process.is_some() || !host.powered || id >= scenario.nodes() {
+        if host.process.is_some() || !host.powered || id >= scenario.members() {
             return;
         }
         // What an earlier run was giving away is another's by now.
@@ -81,6 +123,8 @@ impl World {
             self.lose_address(id, given);
         }
         let host = &mut self.hosts[id];
+        host.kernel.guard.install(scenario.managed(id));
+        self.safety.dirty = true;
         let kernel = &host.kernel;
         let now = host.clock.show(self.now);
         let node = scenario.start(id, &kernel.nics, &|vip| kernel.has(vip), secret, now);
@@ -89,11 +133,16 @@ impl World {
         host.process = Some(Process {
             node,
             paused: false,
+            stopped_until: None,
+            freeze: None,
             leaving: false,
             keeping: false,
             adopted,
             started: self.now,
+            decided_at: self.now,
             inbox: VecDeque::new(),
+            work: VecDeque::new(),
+            at: now,
             wake_at: None,
             second: 0,
             turns: 0,
@@ -130,45 +179,159 @@ impl World {
         }
     }
 
-    /// One turn of a daemon.
+    /// A daemon begins a turn, or goes on with the one in which it was stopped.
     pub(super) fn turn(&mut self, id: HostId) {
-        let now = self.hosts[id].clock.show(self.now);
-        let due = |process: &mut Process| {
-            !process.paused && process.wake_at.is_some_and(|at| at <= self.now)
+        let Some(process) = &mut self.hosts[id].process else { return };
+        if process.paused || process.stopped_until.is_some_and(|until| until > self.now) {
+            return;
+        }
+        if process.stopped_until.take().is_some() {
+            self.look_at_paths();
+        } else if process.work.is_empty() && process.wake_at.is_some_and(|at| at <= self.now) {
+            process.wake_at = None;
+            let turn = [Work::Sample, Work::Receive, Work::Idle, Work::Collect, Work::Sleep];
+            process.work.extend(turn);
+        }
+        self.go_on(id);
+    }
+
+    fn go_on(&mut self, id: HostId) {
+        let run = self.hosts[id].run;
+        while self.hosts[id].run == run {
+            let Some(process) = &mut self.hosts[id].process else { return };
+            let Some(work) = process.work.pop_front() else { return };
+            self.work(id, work);
+            if self.is_stopped(id) {
+                return;
+            }
+        }
+    }
+
+    /// Between two steps: whether the process is stopped here.
+    fn is_stopped(&mut self, id: HostId) -> bool {
+        let host = &mut self.hosts[id];
+        let (run, now) = (host.run, self.now);
+        let Some(process) = &mut host.process else { return false };
+        let Some(next) = process.work.front() else { return false };
+        let stall = self.scenario.stall;
+        let length = match process.freeze {
+            Some((0, length)) => {
+                process.freeze = None;
+                length
+            }
+            Some((steps, length)) => {
+                process.freeze = Some((steps - 1, length));
+                return false;
+            }
+            None if stall.chance > 0
+                && !self.smooth
+                && self.random.below(100_000) < stall.chance =>
+            {
+                let most = self.random.pick(&[1, 10, 100]);
+                self.random.length(Duration::ZERO, stall.most * most / 100)
+            }
+            None => return false,
         };
-        let Some(mut process) = self.hosts[id].process.take_if(due) else { return };
+        let next = format!("{next:?}");
+        let next = next.split_once(|letter: char| !letter.is_alphanumeric()).map_or("", |n| n.0);
+        let what = format!("* is stopped for {length:?} before it does: {next}");
+        process.stopped_until = Some(now + length);
+        self.tell(Some(id), || what);
+        self.schedule(now + length, Event::Turn { host: id, run });
+        self.look_at_paths();
+        true
+    }
+
+    /// One step of a turn.
+    fn work(&mut self, id: HostId, work: Work) {
+        let now = self.hosts[id].clock.show(self.now);
+        let Some(process) = &mut self.hosts[id].process else { return };
+        match work {
+            Work::Sample => {
+                process.at = now;
+                process.decided_at = self.now;
+            }
+            Work::Receive => {
+                if let Some(waiting) = process.inbox.pop_front() {
+                    process.work.push_front(Work::Receive);
+                    process.work.push_front(Work::Stamp(waiting));
+                }
+            }
+            Work::Stamp(waiting) => {
+                let stamped = matches!(waiting, Waiting::Heartbeat { .. });
+                let at = if stamped { now } else { process.at };
+                process.work.push_front(Work::HandIn(waiting, at));
+            }
+            Work::HandIn(waiting, at) => self.hand_in(id, at, &waiting),
+            Work::Idle => step(&mut process.node, process.at, Input::Idle),
+            Work::Collect => {
+                let mut actions = Vec::new();
+                while let Some(action) = process.node.poll_action() {
+                    actions.push(action);
+                }
+                for action in actions.into_iter().rev() {
+                    process.work.push_front(Work::Act(action));
+                }
+            }
+            Work::Act(action) => self.carry_out(id, action),
+            Work::Renew(renewal) => self.renew(id, renewal),
+            Work::Sleep => self.sleep(id),
+        }
+    }
+
+    /// Does this next.
+    pub(super) fn do_next(&mut self, id: HostId, work: Work) {
+        if let Some(process) = &mut self.hosts[id].process {
+            process.work.push_front(work);
+        }
+    }
+
+    /// If the next step is to extend a lease to the same end: its group and addresses.
+    pub(super) fn also_extended(
+        &mut self,
+        id: HostId,
+        end: Instant,
+    ) -> Option<(usize, std::sync::Arc<[VipId]>)> {
+        let process = self.hosts[id].process.as_mut()?;
+        let next = process.work.pop_front_if(
+            |work| matches!(work, Work::Act(Action::ExtendLease { until, .. }) if *until == end),
+        )?;
+        let Work::Act(Action::ExtendLease { group, vips, .. }) = next else { return None };
+        Some((group, vips))
+    }
+
+    /// The end of a turn.
+    fn sleep(&mut self, id: HostId) {
+        let Some(process) = &mut self.hosts[id].process else { return };
         process.wake_at = None;
-        for waiting in std::mem::take(&mut process.inbox) {
-            self.hand_in(id, &mut process.node, now, &waiting);
-        }
-        step(&mut process.node, now, Input::Idle);
-        let mut actions = Vec::new();
-        while let Some(action) = process.node.poll_action() {
-            actions.push(action);
-        }
+        let (at, waits) = (process.at, !process.inbox.is_empty());
         let next = process.node.poll_timeout();
-        let second = now.as_nanos() / 1_000_000_000;
+        let second = at.as_nanos() / 1_000_000_000;
         process.turns = if process.second == second { process.turns + 1 } else { 0 };
         process.second = second;
-        let turns = process.turns;
-        self.hosts[id].process = Some(process);
-        for action in actions {
-            self.carry_out(id, action);
-        }
-        if turns > TURNS_MOST {
-            let name = self.scenario.name(id);
+        if process.turns > TURNS_MOST {
+            let (name, turns) = (self.scenario.name(id), process.turns);
             self.break_promise(format!("{name} spins: {turns} turns in a second"));
         }
-        let Some((at, timer)) = next else { return };
-        if at <= now {
+        if waits {
+            self.wake(id, self.now + self.scenario.scheduling);
+        }
+        let Some((due, timer)) = next else { return };
+        if due <= at {
             let name = self.scenario.name(id);
             self.break_promise(format!("{name} spins: {timer:?} is due again at once"));
         }
-        let at = self.hosts[id].clock.when(at);
-        self.wake(id, at);
+        let due = self.hosts[id].clock.when(due).max(self.now);
+        self.wake(id, due);
     }
 
-    fn hand_in(&mut self, id: HostId, node: &mut Node, now: Instant, waiting: &Waiting) {
+    fn hand_in(&mut self, id: HostId, at: Instant, waiting: &Waiting) {
+        let Some(mut process) = self.hosts[id].process.take() else { return };
+        self.hand_to(id, &mut process.node, at, waiting);
+        self.hosts[id].process = Some(process);
+    }
+
+    fn hand_to(&mut self, id: HostId, node: &mut Node, now: Instant, waiting: &Waiting) {
         let input = match waiting {
             Waiting::Frame { segment, frame } => {
                 Input::Frame { link: LinkId(*segment as u32), bytes: frame }
@@ -195,6 +358,13 @@ impl World {
             Waiting::Quieted(vip, quiet, result) => {
                 Input::Quieted { vip: *vip, quiet: *quiet, result: result.clone() }
             }
+            Waiting::Extended(group, until, result) => {
+                Input::LeaseExtended { group: *group, until: *until, result: result.clone() }
+            }
+            Waiting::Ended(group, result) => {
+                Input::LeaseEnded { group: *group, result: result.clone() }
+            }
+            Waiting::Fenced(node, result) => Input::Fenced { node: *node, result: result.clone() },
             Waiting::Lost(vip) => Input::AddressLost { vip: *vip },
             Waiting::Link(segment, state) => {
                 Input::Link { link: LinkId(*segment as u32), state: state.clone() }
@@ -238,7 +408,9 @@ impl World {
             Action::SendEcho { to, message, .. } => {
                 self.send_ip(id, to, &Packet::Request { from: id, to, message });
             }
-            Action::ExtendLease { .. } | Action::EndLease { .. } | Action::Fence { .. } => {}
+            Action::ExtendLease { group, vips, until } => self.extend(id, group, &vips, until),
+            Action::EndLease { group, vips } => self.end_lease(id, group, &vips),
+            Action::Fence { node } => self.fence(id, node),
             Action::SendHeartbeat { peer, bytes } => self.send_heartbeat(id, peer.index(), &bytes),
             Action::AddAddress { vip, lifetime } => self.add_address(id, vip, lifetime),
             Action::RemoveAddress { vip } => self.remove_address(id, vip),
@@ -270,137 +442,13 @@ impl World {
         self.tell(Some(id), || "has stopped".to_owned());
         let kept = self.hosts[id].process.as_ref().is_some_and(|process| process.keeping);
         let left: Vec<IpAddr> = self.hosts[id].kernel.held.keys().copied().collect();
+        if !kept {
+            self.hosts[id].kernel.guard.remove();
+        }
         if !kept && let Some(vip) = left.first() {
             let name = self.scenario.name(id);
             self.break_promise(format!("{name} stopped and left {vip} behind"));
         }
         self.kill(id);
-    }
-
-    // The kernel.
-
-    pub(super) fn lose_address(&mut self, id: HostId, address: IpAddr) {
-        if self.hosts[id].kernel.held.remove(&address).is_none() {
-            return;
-        }
-        self.note_change(id, address, "lost");
-        if let Some(place) = self.vips.iter().position(|vip| *vip == address) {
-            self.give(id, Waiting::Lost(VipId(place as u32)));
-        }
-    }
-
-    pub(super) fn note_change(&mut self, id: HostId, address: IpAddr, what: &str) {
-        self.changes += 1;
-        self.safety.dirty = true;
-        self.tell(Some(id), || format!("{what} {address}"));
-    }
-
-    fn is_refused(&mut self, id: HostId) -> Result<(), String> {
-        let refused = self.random.percent(self.hosts[id].kernel.trouble.refuse);
-        if refused { Err(String::from("no buffer space")) } else { Ok(()) }
-    }
-
-    fn add_address(&mut self, id: HostId, vip: VipId, lifetime: Duration) {
-        let address = self.vips[vip.index()];
-        let result = self.is_refused(id);
-        if result.is_ok() {
-            let until = self.now + self.hosts[id].clock.takes(lifetime);
-            let new = self.hosts[id].kernel.held.insert(address, Some(until)).is_none();
-            self.schedule(until, Event::Expire { host: id, address });
-            if new {
-                self.check_newcomer(id, address);
-                self.note_change(id, address, "got");
-            }
-            if self.random.percent(self.hosts[id].kernel.trouble.undo) {
-                self.schedule(
-                    self.now + ACK_DELAY / 2,
-                    Event::Operation(Operation::Strip(id, address)),
-                );
-            }
-        }
-        self.acknowledge(id, Waiting::Added(vip, result));
-    }
-
-    /// A newcomer takes nothing before it has heard each of its fellows, or found it dead; and it
-    /// cannot have found it dead within `dead-after`, but for the rate of its clock.
-    fn check_newcomer(&mut self, id: HostId, vip: IpAddr) {
-        let Some(process) = &self.hosts[id].process else { return };
-        if self.now.since(process.started) >= self.scenario.timing.dead_after * 98 / 100 {
-            return;
-        }
-        // What it has of the group from an earlier run it may complete.
-        let mut groups = self.scenario.groups.iter().map(|group| &group.addresses);
-        let group = groups.find(|group| group.contains(&vip)).into_iter().flatten();
-        let had_some = group.into_iter().any(|address| process.adopted.contains(address));
-        let status = process.node.cluster_status().filter(|_| !had_some);
-        let unheard = status.and_then(|status| {
-            let mut nodes = status.nodes.into_iter();
-            nodes.find(|node| node.life == standin_core::place::Life::Unknown)
-        });
-        if let Some(unheard) = unheard {
-            let (name, unheard) = (self.scenario.name(id), unheard.name);
-            self.break_promise(format!("{name} took {vip} and does not know about {unheard} yet"));
-        }
-    }
-
-    fn remove_address(&mut self, id: HostId, vip: VipId) {
-        let address = self.vips[vip.index()];
-        let result = self.is_refused(id);
-        if result.is_ok() {
-            // The kernel tells everybody who listens, us included, and answers the request.
-            self.lose_address(id, address);
-        }
-        self.acknowledge(id, Waiting::Removed(vip, result));
-    }
-
-    fn quiet_address(&mut self, id: HostId, vip: VipId, quiet: bool) {
-        let address = self.vips[vip.index()];
-        let result = self.is_refused(id);
-        if result.is_ok() {
-            let set = &mut self.hosts[id].kernel.quiet;
-            let news = if quiet { set.insert(address) } else { set.remove(&address) };
-            if news {
-                self.safety.dirty = true;
-                let what = if quiet { "is quiet about" } else { "answers again for" };
-                self.tell(Some(id), || format!("{what} {address}"));
-            }
-        }
-        self.acknowledge(id, Waiting::Quieted(vip, quiet, result));
-    }
-
-    fn acknowledge(&mut self, id: HostId, input: Waiting) {
-        let trouble = self.hosts[id].kernel.trouble;
-        if self.random.percent(trouble.lose) {
-            return;
-        }
-        let late = self.random.length(Duration::ZERO, trouble.late);
-        let run = self.hosts[id].run;
-        let host = &mut self.hosts[id];
-        let at = (self.now + ACK_DELAY + late).max(host.acknowledged_at);
-        host.acknowledged_at = at;
-        self.schedule(at, Event::ForProcess { to: id, run, input });
-    }
-
-    fn run_check(&mut self, by: HostId, check: CheckId, target: CheckTarget) {
-        let group = check.index();
-        let vip = self.scenario.groups[group].addresses[0];
-        let answers = match target {
-            CheckTarget::Home(_) => Some(by),
-            CheckTarget::Vip if self.hosts[by].kernel.has(vip) => Some(by),
-            CheckTarget::Vip => {
-                (0..self.scenario.nodes()).find(|id| self.hosts[*id].kernel.has(vip))
-            }
-        };
-        let result = match answers {
-            Some(host) if self.hosts[host].unanswered.contains(&by) => {
-                Err(String::from("timed out"))
-            }
-            Some(host) if self.hosts[host].service => Ok(()),
-            Some(_) => Err(String::from("connection refused")),
-            None => Err(String::from("timed out")),
-        };
-        let run = self.hosts[by].run;
-        let input = Waiting::Check(check, target, result);
-        self.schedule(self.now + CHECK_TAKES, Event::ForProcess { to: by, run, input });
     }
 }

@@ -1,13 +1,15 @@
 //! What must never be so, checked after every event.
 //!
-//! Owns the promises of phase one, for authority `none`:
+//! Owns the promises of phase one, for authority `none` and for what is held in doubt; those of
+//! `quorum` are in `exclusive`:
 //!
 //! - Two nodes that hear each other do not both answer for an address for longer than
 //!   [`World::both_most`]. 'Hear each other' is: both daemons run, and some path between them has
 //!   been whole both ways, without loss, all that time; and their kernels do what they are told.
 //! - In a gentle scenario (operators, stops, kills and power failures on a sound network) no two
 //!   nodes ever answer for an address, not even for a moment. So the giver of a planned move is
-//!   quiet before the receiver has the address.
+//!   quiet before the receiver has the address. (Unless processes are stopped between a decision
+//!   and its effect.)
 //! - Where the file names references, a node that is reached by nothing of them nor of any other
 //!   node holds nothing after a while.
 //! - Nothing is announced by a node whose kernel does not hold the address, or is quiet about it.
@@ -22,6 +24,7 @@ use std::time::Duration;
 use standin_core::wire::frame::Frame;
 use standin_core::{Instant, neighbour};
 
+use super::process::Process;
 use super::{Event, World};
 use crate::kernel::Trouble;
 use crate::scenario::{HostId, Manner};
@@ -61,9 +64,11 @@ impl Safety {
 
 impl World {
     /// For how long two nodes that hear each other may both answer: until each has heard the
-    /// other, one interval of heartbeats at most, and has said so.
+    /// other, one interval of heartbeats at most, and has said so. A check that passes meanwhile may
+    /// turn it round once.
     pub fn both_most(&self) -> Duration {
-        self.scenario.timing.interval * 2 + Duration::from_millis(60)
+        let intervals = 2 + u32::from(self.scenario.checked);
+        self.scenario.timing.interval * intervals + Duration::from_millis(60)
     }
 
     /// A path, a process or a kernel has changed: who hears whom?
@@ -125,7 +130,7 @@ impl World {
             let host = &self.hosts[id];
             let process = host.process.as_ref();
             host.powered
-                && process.is_some_and(|process| !process.paused)
+                && process.is_some_and(Process::is_running)
                 && host.kernel.trouble == Trouble::default()
                 && self.now >= host.sound_from
         };
@@ -143,9 +148,14 @@ impl World {
         }
         if std::mem::take(&mut self.safety.dirty) {
             for number in 0..self.vips.len() {
-                self.look_at_answers(number);
+                if self.is_exclusive(number) {
+                    self.look_for_two(number);
+                } else {
+                    self.look_at_answers(number);
+                }
             }
         }
+        self.check_overlaps();
         if self.scenario.references {
             self.check_alone();
         }
@@ -163,10 +173,12 @@ impl World {
 
     fn look_at_answers(&mut self, number: usize) {
         let vip = self.vips[number];
-        let answers = |id: &HostId| self.hosts[*id].powered && self.hosts[*id].kernel.answers(vip);
+        let answers =
+            |id: &HostId| self.hosts[*id].powered && self.hosts[*id].kernel.answers(vip, self.now);
         let answering: Vec<HostId> = (0..self.safety.nodes).filter(answers).collect();
         if let [a, b, ..] = answering[..]
             && self.scenario.manner == Manner::Gentle
+            && self.scenario.stall.chance == 0
         {
             let (a, b) = (self.scenario.name(a), self.scenario.name(b));
             self.break_promise(format!("{a} and {b} both answer for {vip} on a sound network"));
@@ -195,6 +207,10 @@ impl World {
             return;
         };
         let host = &self.hosts[id];
+        // What was decided before the process was stopped is said after it.
+        if host.process.as_ref().is_none_or(|process| process.decided_at != self.now) {
+            return;
+        }
         let ours = host.kernel.nics.iter().any(|nic| nic.mac == heard.mac);
         let managed = |address: &IpAddr| self.vips.contains(address);
         let Some(address) = heard.asserts.filter(|address| ours && managed(address)) else {
@@ -204,6 +220,8 @@ impl World {
             self.break_promise(format!("{name} announced {address} without having it"));
         } else if host.kernel.quiet.contains(&address) {
             self.break_promise(format!("{name} announced {address}, which it gives away"));
+        } else {
+            self.check_rightful(id, address);
         }
     }
 }

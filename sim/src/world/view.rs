@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use super::World;
+use super::process::Process;
 use crate::scenario::HostId;
 
 impl World {
@@ -16,15 +17,16 @@ impl World {
 
     /// The nodes that answer ARP or NDP for an address.
     pub fn answerers(&self, address: IpAddr) -> Vec<HostId> {
-        let answers =
-            |id: &HostId| self.hosts[*id].powered && self.hosts[*id].kernel.answers(address);
+        let answers = |id: &HostId| {
+            self.hosts[*id].powered && self.hosts[*id].kernel.answers(address, self.now)
+        };
         (0..self.scenario.nodes()).filter(answers).collect()
     }
 
     /// Whom a packet for an address would reach now, sent by the first router; `None` where nobody
     /// would take it.
     pub fn reached(&self, address: IpAddr) -> Option<HostId> {
-        self.reached_from(self.scenario.nodes(), address)
+        self.reached_from(self.scenario.members(), address)
     }
 
     /// The same, sent by any router.
@@ -38,7 +40,7 @@ impl World {
             && self.is_linked(port, 0)
             && !switch.is_cut(router, port)
             && port == owner;
-        (gets_through && self.hosts[port].kernel.has(address)).then_some(port)
+        (gets_through && self.hosts[port].kernel.serves(address, self.now)).then_some(port)
     }
 
     /// Whether a router has forgotten an address, and would ask for it.
@@ -49,7 +51,18 @@ impl World {
     /// Whether the daemon of a node runs and was not told to stop.
     pub fn runs(&self, id: HostId) -> bool {
         let process = self.hosts[id].process.as_ref();
-        process.is_some_and(|process| !process.paused && !process.leaving && !process.keeping)
+        process.is_some_and(|process| process.is_running() && !process.leaving && !process.keeping)
+    }
+
+    /// Whether more than half of those who vote are there; under authority `none` nobody asks.
+    pub fn has_majority(&self) -> bool {
+        let all = self.scenario.members();
+        let votes = |id: &HostId| {
+            let reached = (0..self.segments.len()).any(|segment| self.is_linked(*id, segment));
+            let process = self.hosts[*id].process.as_ref();
+            process.is_some_and(Process::is_running) && reached
+        };
+        self.scenario.quorum.is_none() || (0..all).filter(votes).count() * 2 > all
     }
 
     /// Whether the daemon of a node was told to leave everything to the next run, and still runs.
