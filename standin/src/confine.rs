@@ -54,7 +54,7 @@ pub fn confine(sandbox: Sandbox, starts_programs: bool, socket: Option<&Path>) -
     } else {
         let directories = socket.and_then(Path::parent).map(Into::into).into_iter().collect();
         match confine::give_up_files(&Writable { directories }) {
-            Ok(0) => refused.push("this kernel has no Landlock".to_owned()),
+            Ok(0) => refused.push("Landlock is not to be had here".to_owned()),
             Ok(version) => {
                 landlock = version;
                 kept.push(format!("files are only read (Landlock {version})"));

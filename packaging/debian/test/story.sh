@@ -27,9 +27,10 @@ is_new() { [ "$(pid)" != "$1" ] && [ "$(pid)" != 0 ] && systemctl is-active --qu
 logged() { journalctl --sync; journalctl -u standin --no-pager --output cat | grep -q "$1"; }
 # Requests to the address from a neighbour, until told to stop; how many were not answered.
 ask() {
-    ip netns exec client ping -q -i 0.005 -W 1 10.9.0.36 >/run/ping 2>&1 &
+    rm -f /run/ping
+    stdbuf -oL ip netns exec client ping -i 0.005 -W 1 10.9.0.36 >/run/ping 2>&1 &
     asking=$!
-    until_true 5 grep -q 10.9.0.36 /run/ping
+    until_true 10 grep -q 'icmp_seq=50 ' /run/ping || fail "nobody answers: $(tail -n 3 /run/ping)"
 }
 lost() {
     kill -INT "$asking"
@@ -85,6 +86,7 @@ until_true 5 sh -c 'systemctl show --value --property StatusText standin | grep 
     fail "systemctl status does not say what it does"
 say "runs as the user standin, confined; systemctl status: $(systemctl show --value --property StatusText standin)"
 until_true 5 logged "10.9.0.36 is here" || fail "nothing in the journal"
+logged "files are only read" || fail "it has not confined itself"
 journalctl --no-pager STANDIN_VIP=10.9.0.36 STANDIN_EVENT=claimed | grep -q 'is here' || fail "the journal has no fields"
 say "the journal finds its entries by STANDIN_VIP="
 standin status >/run/status || fail "standin status: nobody answers"
