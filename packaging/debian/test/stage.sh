@@ -18,12 +18,17 @@ if [ "${STANDIN_STAGE:-}" != inside ]; then
     fi
     STANDIN_STAGE=$(mktemp -d)
     export STANDIN_STAGE_DIRECTORY=$STANDIN_STAGE STANDIN_STAGE=inside
+    # A control group of its own, which is the root of all groups inside.
+    group=$(findmnt --noheadings --output TARGET --types cgroup2 | head -n 1)/standin-stage-$$
+    mkdir "$group"
     status=0
-    timeout --signal=KILL "${STANDIN_STAGE_LIMIT:-180}" \
+    # The shell that enters the group is the one that becomes the stage.
+    bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$group" timeout --signal=KILL "${STANDIN_STAGE_LIMIT:-180}" \
         unshare --mount --pid --fork --net --uts --ipc --cgroup --kill-child \
         bash "$here/stage.sh" "$package" "$upgrade" || status=$?
     result=$(cat "$STANDIN_STAGE_DIRECTORY/result" 2>/dev/null || { echo "the stage never got that far ($status)"; tail -n 40 "$STANDIN_STAGE_DIRECTORY/console" "$STANDIN_STAGE_DIRECTORY/journal"; })
     rm -rf "$STANDIN_STAGE_DIRECTORY"
+    find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
     echo "$result"
     case $result in *"everything passed") exit 0 ;; *) exit 1 ;; esac
 fi
