@@ -396,6 +396,7 @@ impl Node {
             next = [next, right, grace].into_iter().flatten().min();
             let lost = right.is_none() && grace.is_none();
             let ceded = tenure.ceding != Ceding::No;
+            let reason = if ceded { Reason::PlacedElsewhere } else { Reason::LeaseEnded };
             let mut gone = false;
             for id in vips.iter().copied() {
                 let vip = &self.vips[id.index()];
@@ -407,7 +408,7 @@ impl Node {
                 self.with_vip(id, |vip, around| {
                     vip.allow(right.is_some());
                     if goes {
-                        vip.unwant(around, Reason::LeaseEnded);
+                        vip.unwant(around, reason);
                     }
                 });
                 self.undecided = true;
