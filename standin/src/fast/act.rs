@@ -34,7 +34,8 @@ impl FastLoop<'_> {
         for _ in 0..ROUNDS_PER_TURN {
             self.drain_actions();
             let acknowledged = self.exchange();
-            if !acknowledged {
+            let answered = std::mem::take(&mut self.answered);
+            if !(acknowledged || answered) {
                 break;
             }
             if idle {

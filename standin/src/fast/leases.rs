@@ -127,6 +127,7 @@ impl FastLoop<'_> {
     pub(super) fn quiet_address(&mut self, vip: VipId, quiet: bool) {
         let address = self.installs[vip.index()].address;
         let result = self.leases().and_then(|leases| leases.quiet(address, quiet));
+        self.answered = true;
         step(&mut self.node, now(), Input::Quieted { vip, quiet, result });
     }
 
@@ -155,6 +156,7 @@ impl FastLoop<'_> {
             let renewed = leases.guard()?.renew(&addresses, until.as_nanos());
             renewed.map_err(|error| error.to_string())
         });
+        self.answered = true;
         let at = now();
         for (group, _) in groups {
             let result = result.clone();
@@ -168,6 +170,7 @@ impl FastLoop<'_> {
         let result = self.leases().and_then(|leases| {
             leases.guard()?.release(&addresses).map_err(|error| error.to_string())
         });
+        self.answered = true;
         step(&mut self.node, now(), Input::LeaseEnded { group, result });
     }
 

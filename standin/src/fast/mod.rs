@@ -120,6 +120,8 @@ pub struct FastLoop<'s> {
     doors: Option<Doors>,
     /// What each unanswered request was about: the VIP, and whether it adds it.
     asked: HashMap<u32, (VipId, bool)>,
+    /// The kernel has answered something at once, from which more may follow in this turn.
+    answered: bool,
     icmp_v4: Option<IcmpSocket>,
     icmp_v6: Option<IcmpSocket>,
     /// In a cluster.
@@ -230,6 +232,7 @@ impl<'s> FastLoop<'s> {
             timer: Timer::new().map_err(refused)?,
             doors,
             asked: HashMap::new(),
+            answered: false,
             icmp_v4,
             icmp_v6,
             beats,
