@@ -111,6 +111,7 @@ pub struct Renewal {
 }
 
 /// The loop.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each set elsewhere")]
 pub struct FastLoop<'s> {
     node: Node,
     shell: &'s mut Shell,
