@@ -67,7 +67,7 @@ home = "pinky"
 FILE
 (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >/etc/standin/key && echo >>/etc/standin/key)
 
-find / -xdev -not -path '/var/log/*' -not -path '/var/lib/dpkg/*' -not -path '/var/cache/*' \
+find /etc /opt /srv /usr /var -xdev -not -path '/var/log/*' -not -path '/var/lib/dpkg/*' -not -path '/var/cache/*' \
     -not -path '/var/lib/systemd/*' -not -path '/tmp/*' -not -path '/etc/standin*' 2>/dev/null | sort >/run/before
 cp /etc/passwd /run/passwd
 
@@ -131,7 +131,7 @@ say "stopped: the address was released"
 systemctl start standin && until_true 5 holds || fail "start again"
 dpkg -P standin >/run/dpkg 2>&1 || fail "purge: $(cat /run/dpkg)"
 holds && fail "purged, and the address is still here"
-find / -xdev -not -path '/var/log/*' -not -path '/var/lib/dpkg/*' -not -path '/var/cache/*' \
+find /etc /opt /srv /usr /var -xdev -not -path '/var/log/*' -not -path '/var/lib/dpkg/*' -not -path '/var/cache/*' \
     -not -path '/var/lib/systemd/*' -not -path '/tmp/*' 2>/dev/null | sort >/run/after
 left=$(comm -13 /run/before /run/after | grep -v -e '^/etc/passwd-$' -e '^/etc/shadow-$' -e '^/etc/group-$' -e '^/etc/gshadow-$' -e '/__pycache__' -e '^/var/tmp/systemd-private')
 [ -z "$left" ] || fail "purged, and this is left: $left"
