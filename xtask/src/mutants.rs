@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -24,6 +25,10 @@ pub struct Options {
     /// Only what matches, e.g. `handle_claim` (repeatable).
     #[arg(long, value_name = "REGEX")]
     only: Vec<String>,
+    /// Try these tests of `core/tests` first, and all of them only on what they do not notice
+    /// (repeatable).
+    #[arg(long, value_name = "NAME")]
+    first: Vec<String>,
     /// Name the mutants and stop.
     #[arg(long)]
     list: bool,
@@ -54,29 +59,27 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     );
     let output = workspace.target().join("mutants");
     fs::create_dir_all(&output).with_context(|| format!("create {}", output.display()))?;
-    let mut command = workspace.command("nice");
-    command.args(["-n", "19"]).arg(workspace::cargo());
-    command.args(["mutants", "--package", "standin-core", "--jobs", "1", "--no-shuffle"]);
-    command.arg("--output").arg(&output);
-    for file in &options.file {
-        command.args(["--file", file]);
-    }
-    for only in &options.only {
-        command.args(["--re", only]);
-    }
     if options.list {
-        return workspace::run(command.arg("--list"));
+        return workspace::run(command(workspace, options, &output).arg("--list"));
     }
-    // It fails when one lives; that is judged below.
-    let ended = workspace::run(&mut command);
-    let outcomes = output.join("mutants.out/outcomes.json");
-    let Ok(outcomes) = fs::read_to_string(&outcomes) else { return ended };
-    let outcomes: Value = serde_json::from_str(&outcomes).context("outcomes.json is no JSON")?;
+    let mut outcomes = Vec::new();
+    if !options.first.is_empty() {
+        let mut near = command(workspace, options, &output);
+        near.arg("--");
+        for name in &options.first {
+            near.args(["--test", name]);
+        }
+        outcomes = run_one(&output, &mut near)?;
+    }
+    let mut all = command(workspace, options, &output);
+    if !outcomes.is_empty() {
+        // Only what was missed.
+        all.arg("--iterate");
+        outcomes.retain(|outcome| outcome["summary"] != "MissedMutant");
+    }
+    outcomes.extend(run_one(&output, &mut all)?);
     let (tallies, living) = read(&outcomes)?;
-    if tallies.is_empty() {
-        // The tests fail without any mutant, or nothing matched.
-        return ended.and_then(|()| bail!("no mutant was run"));
-    }
+    ensure!(!tallies.is_empty(), "no mutant was run");
     for (file, tally) in &tallies {
         println!("    {}", row(file, *tally));
     }
@@ -91,10 +94,38 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if silent.is_empty() { Ok(()) } else { bail!("{} mutants were not noticed", silent.len()) }
 }
 
+fn command(workspace: &Workspace, options: &Options, output: &Path) -> Command {
+    let mut command = workspace.command("nice");
+    command.args(["-n", "19"]).arg(workspace::cargo());
+    command.args(["mutants", "--package", "standin-core", "--jobs", "1", "--no-shuffle"]);
+    command.arg("--output").arg(output);
+    for file in &options.file {
+        command.args(["--file", file]);
+    }
+    for only in &options.only {
+        command.args(["--re", only]);
+    }
+    command
+}
+
+/// Runs cargo-mutants once. That a mutant lives is no failure here: it is judged at the end.
+fn run_one(output: &Path, command: &mut Command) -> Result<Vec<Value>> {
+    let ended = workspace::run(command);
+    let outcomes = output.join("mutants.out/outcomes.json");
+    let Ok(outcomes) = fs::read_to_string(&outcomes) else {
+        return ended.and_then(|()| bail!("{} is not there", outcomes.display()));
+    };
+    let outcomes: Value = serde_json::from_str(&outcomes).context("outcomes.json is no JSON")?;
+    let outcomes = outcomes["outcomes"].as_array().context("there are no outcomes")?;
+    let sound = outcomes.iter().all(|outcome| outcome["summary"] != "Failure");
+    ensure!(sound, "the tests fail without any mutant; see {}", output.display());
+    Ok(outcomes.clone())
+}
+
 /// The figures by file, and the names of the mutants that live.
-fn read(outcomes: &Value) -> Result<(BTreeMap<String, Tally>, Vec<String>)> {
+fn read(outcomes: &[Value]) -> Result<(BTreeMap<String, Tally>, Vec<String>)> {
     let (mut tallies, mut living) = (BTreeMap::<String, Tally>::new(), Vec::new());
-    for outcome in outcomes["outcomes"].as_array().context("there are no outcomes")? {
+    for outcome in outcomes {
         let mutant = &outcome["scenario"]["Mutant"];
         let Some(file) = mutant["file"].as_str() else { continue };
         let tally = tallies.entry(file.to_owned()).or_default();
@@ -167,13 +198,13 @@ mod tests {
                 "summary": summary,
             })
         };
-        let outcomes = serde_json::json!({ "outcomes": [
-            { "scenario": "Baseline", "summary": "Success" },
+        let outcomes = [
+            serde_json::json!({ "scenario": "Baseline", "summary": "Success" }),
             outcome("core/src/a.rs:1:2: replace f with ()", "CaughtMutant"),
             outcome("core/src/a.rs:3:4: replace A::b -> bool with true", "MissedMutant"),
             outcome("core/src/a.rs:5:6: replace g with ()", "Timeout"),
             outcome("core/src/a.rs:7:8: replace h with ()", "Unviable"),
-        ]});
+        ];
         let (tallies, living) = read(&outcomes).expect("outcomes");
         assert_eq!(tallies["core/src/a.rs"], Tally { caught: 2, missed: 1, unviable: 1 });
         assert_eq!(living, ["core/src/a.rs: replace A::b -> bool with true"]);
