@@ -161,8 +161,7 @@ pub struct Record {
 impl Record {
     /// The longest time between two answers, or from the last to the end.
     pub fn longest_gap(&self) -> Duration {
-        let mut answers: Vec<Instant> =
-            self.requests.iter().filter_map(|one| Some(one.answered.as_ref()?.0)).collect();
+        let mut answers: Vec<Instant> = self.answers().map(|(at, _)| at).collect();
         answers.sort_unstable();
         if let Some(last) = self.requests.last() {
             answers.push(last.sent.max(*answers.last().unwrap_or(&last.sent)));
@@ -180,13 +179,26 @@ impl Record {
         self.requests.len()
     }
 
+    /// From the last answer of one host to the first of another, in seconds; below zero where the
+    /// one still answered after the other had begun. None where either never answered.
+    pub fn handed_over(&self, from: &str, to: &str) -> Option<f64> {
+        let last = self.answers().filter(|(_, by)| *by == from).map(|(at, _)| at).max()?;
+        let first = self.answers().filter(|(_, by)| *by == to).map(|(at, _)| at).min()?;
+        let between = first.saturating_duration_since(last).as_secs_f64();
+        Some(between - last.saturating_duration_since(first).as_secs_f64())
+    }
+
+    /// When each request that was answered was, and by whom.
+    fn answers(&self) -> impl Iterator<Item = (Instant, &str)> {
+        self.requests.iter().filter_map(|one| {
+            let (at, by) = one.answered.as_ref()?;
+            Some((*at, by.as_str()))
+        })
+    }
+
     /// How often another host answered than before.
     pub fn moves(&self) -> usize {
-        let by: Vec<&str> = self
-            .requests
-            .iter()
-            .filter_map(|one| Some(one.answered.as_ref()?.1.as_str()))
-            .collect();
+        let by: Vec<&str> = self.answers().map(|(_, by)| by).collect();
         by.windows(2).filter(|pair| pair[0] != pair[1]).count()
     }
 }

@@ -13,7 +13,7 @@ use standin_sys::signal::{SIGKILL, SIGSTOP};
 use super::many;
 use super::pair::{Pair, Side, System};
 use crate::bench::RESULT;
-use crate::client::Client;
+use crate::client::{Client, Record};
 use crate::daemon::Daemon;
 use crate::story::Lab;
 use crate::world::World;
@@ -69,8 +69,15 @@ fn client(world: &World<'_>) -> Result<Client> {
 
 /// What the client has met with.
 fn figures(client: Client) -> Value {
+    figures_of(&at_rest(client))
+}
+
+fn at_rest(client: Client) -> Record {
     std::thread::sleep(STEADY);
-    let record = client.finish();
+    client.finish()
+}
+
+fn figures_of(record: &Record) -> Value {
     json!({
         "outage_ms": milliseconds(record.longest_gap()),
         "lost": record.lost(),
@@ -149,8 +156,19 @@ fn dumb(world: &World<'_>, pair: &Pair<'_, '_>, signal: i32) -> Result<Value> {
     pair.signal_home(signal)?;
     let watched = watch(pair, WATCH, Duration::ZERO);
     client.wait_answered_by("pinky", client.mark(), TAKEOVER_WITHIN)?;
-    let mut result = figures(client);
-    result["overlap_ms"] = json!(milliseconds(watched.both));
+    let mut result = if pair.is_leased() {
+        // The address stays on the host; what counts is who answers.
+        let record = at_rest(client);
+        let between = record.handed_over("brain", "pinky").context("both have answered")? * 1e3;
+        let mut result = figures_of(&record);
+        result["between_ms"] = json!((between * 1e3).round() / 1e3);
+        result["overlap_ms"] = json!((-between).max(0.0));
+        result
+    } else {
+        let mut result = figures(client);
+        result["overlap_ms"] = json!(milliseconds(watched.both));
+        result
+    };
     result["nobody_ms"] = json!(milliseconds(watched.nobody));
     result["watched_s"] = json!(WATCH.as_secs());
     Ok(result)

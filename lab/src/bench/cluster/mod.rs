@@ -32,14 +32,19 @@ struct Round {
 
 const ALL_FOUR: &[&str] = &["standin-10ms", "keepalived-fast", "standin", "keepalived-default"];
 
+/// With a lease of a majority: two nodes and a witness.
+const QUORUM: &str = "standin-quorum-60ms";
+const AND_QUORUM: &[&str] =
+    &["standin-10ms", "keepalived-fast", "standin", "keepalived-default", QUORUM];
+
 const ROUND: &[Round] = &[
-    Round { what: "power-off", subjects: ALL_FOUR },
-    Round { what: "moves", subjects: &["standin"] },
+    Round { what: "power-off", subjects: AND_QUORUM },
+    Round { what: "moves", subjects: &["standin", QUORUM] },
     Round { what: "drain", subjects: &["standin"] },
     Round { what: "stop", subjects: ALL_FOUR },
     Round { what: "restart", subjects: ALL_FOUR },
-    Round { what: "killed", subjects: &["standin", "keepalived-default"] },
-    Round { what: "hung", subjects: &["standin", "keepalived-default"] },
+    Round { what: "killed", subjects: &["standin", "keepalived-default", QUORUM] },
+    Round { what: "hung", subjects: &["standin", "keepalived-default", QUORUM] },
     Round { what: "nodes", subjects: &["homes-1", "homes-16", "pool-1", "pool-16"] },
 ];
 /// What is measured once, since it takes minutes.

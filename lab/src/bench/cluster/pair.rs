@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -23,11 +24,18 @@ use crate::world::{BRAIN, Family, Host, LAN, PINKY, World};
 /// keepalived waits for three advertisements before anything.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
+/// The third voter.
+const WITNESS: &str = "carl";
+const WITNESS_NUMBER: u8 = 30;
+
 /// A system in one of its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum System {
     /// With this `dead-after`, or as it comes.
     Standin(Option<Duration>),
+    /// With this lease of a majority, a witness as the third voter, and a `dead-after` that is a
+    /// little shorter.
+    Quorum(Duration),
     Keepalived(Peer),
 }
 
@@ -41,14 +49,19 @@ impl System {
         if setting.is_empty() {
             return Ok(Self::Standin(None));
         }
+        let (quorum, setting) = match setting.strip_prefix("-quorum") {
+            Some(rest) => (true, rest),
+            None => (false, setting),
+        };
         let number = setting.strip_prefix('-').and_then(|rest| rest.strip_suffix("ms"));
         let milliseconds = number.and_then(|number| number.parse().ok());
         let milliseconds = milliseconds.with_context(|| format!("no system {name}"))?;
-        Ok(Self::Standin(Some(Duration::from_millis(milliseconds))))
+        let time = Duration::from_millis(milliseconds);
+        Ok(if quorum { Self::Quorum(time) } else { Self::Standin(Some(time)) })
     }
 
     pub fn is_ours(self) -> bool {
-        matches!(self, Self::Standin(_))
+        !matches!(self, Self::Keepalived(_))
     }
 
     /// Fails with a package's name where a program is missing.
@@ -60,6 +73,7 @@ impl System {
     fn rhythm(self) -> Duration {
         match self {
             Self::Standin(dead_after) => dead_after.unwrap_or(Duration::from_secs(1)) / 4,
+            Self::Quorum(lease) => dead_after_of(lease) / 4,
             Self::Keepalived(Peer::KeepalivedFast) => Duration::from_millis(10),
             Self::Keepalived(_) => Duration::from_secs(1),
         }
@@ -80,14 +94,19 @@ pub struct Pair<'w, 'l> {
     world: &'w World<'l>,
     system: System,
     daemons: RefCell<[Option<Daemon>; 2]>,
+    /// The third voter and its host, under a quorum.
+    witness: Option<(Daemon, Rc<Host>)>,
 }
 
 impl<'w, 'l> Pair<'w, 'l> {
     /// Starts both; returns when home has the VIP and the other watches.
     pub fn start(world: &'w World<'l>, system: System) -> Result<Self> {
-        let pair = Self { world, system, daemons: RefCell::default() };
+        let mut pair = Self { world, system, daemons: RefCell::default(), witness: None };
         if system.is_ours() {
             keygen(world.lab, &world.pinky)?;
+        }
+        if matches!(system, System::Quorum(_)) {
+            pair.witness = Some(pair.start_witness()?);
         }
         for side in [Side::Home, Side::Waiting] {
             pair.start_side(side)?;
@@ -135,6 +154,11 @@ impl<'w, 'l> Pair<'w, 'l> {
         (home, waiting)
     }
 
+    /// Whether a holder answers under a lease only.
+    pub fn is_leased(&self) -> bool {
+        matches!(self.system, System::Quorum(_))
+    }
+
     /// A moment in which nothing happens, of a random length.
     pub fn settle(&self) {
         let rhythm = self.system.rhythm();
@@ -144,7 +168,7 @@ impl<'w, 'l> Pair<'w, 'l> {
     /// Starts a side's daemon.
     pub fn start_side(&self, side: Side) -> Result<()> {
         let daemon = match self.system {
-            System::Standin(dead_after) => self.start_standin(side, dead_after)?,
+            System::Standin(_) | System::Quorum(_) => self.start_standin(side)?,
             System::Keepalived(peer) => self.start_keepalived(side, peer)?,
         };
         self.daemons.borrow_mut()[side as usize] = Some(daemon);
@@ -154,7 +178,9 @@ impl<'w, 'l> Pair<'w, 'l> {
     /// Waits until a side's daemon knows how things are.
     pub fn wait_ready(&self, side: Side) -> Result<()> {
         self.daemon(side, |daemon| match self.system {
-            System::Standin(_) => daemon.wait_after(0, "ready", READY_WITHIN).map(drop),
+            System::Standin(_) | System::Quorum(_) => {
+                daemon.wait_after(0, "ready", READY_WITHIN).map(drop)
+            }
             System::Keepalived(_) => {
                 let word = if side == Side::Home { "MASTER" } else { "BACKUP" };
                 wait::until_true("keepalived has found its part", READY_WITHIN, || {
@@ -164,22 +190,41 @@ impl<'w, 'l> Pair<'w, 'l> {
         })
     }
 
-    fn start_standin(&self, side: Side, dead_after: Option<Duration>) -> Result<Daemon> {
-        let host = self.host(side);
+    /// The file of the cluster, the same on every host but for the control socket.
+    fn file(&self, host: &Host) -> String {
         let directory = Lab::directory().display();
-        let timing = dead_after.map_or_else(String::new, |time| {
-            format!("[timing]\ndead-after = \"{}ms\"\n", time.as_millis())
-        });
-        let text = format!(
-            "cluster = \"bench\"\nkey-file = \"{directory}/key\"\n[nodes]\npinky = \"{}\"\n\
-             brain = \"{}\"\n[[vip]]\naddress = \"{}\"\nhome = \"brain\"\n{timing}\
+        let timing =
+            |time: Duration| format!("[timing]\ndead-after = \"{}ms\"\n", time.as_millis());
+        let (head, voters, timing) = match self.system {
+            System::Quorum(lease) => (
+                format!("authority = \"quorum\"\nlease = \"{}ms\"\n", lease.as_millis()),
+                format!("[witnesses]\n{WITNESS} = \"{}\"\n", Family::V4.real(WITNESS_NUMBER)),
+                timing(dead_after_of(lease)),
+            ),
+            System::Standin(Some(time)) => (String::new(), String::new(), timing(time)),
+            System::Standin(None) | System::Keepalived(_) => Default::default(),
+        };
+        format!(
+            "cluster = \"bench\"\nkey-file = \"{directory}/key\"\n{head}[nodes]\npinky = \"{}\"\n\
+             brain = \"{}\"\n{voters}[[vip]]\naddress = \"{}\"\nhome = \"brain\"\n{timing}\
              [control]\nsocket = \"{}\"\n",
             Family::V4.real(PINKY),
             Family::V4.real(BRAIN),
             Self::vip(),
             socket(host)
-        );
-        start_node(self.world.lab, host, &text)
+        )
+    }
+
+    fn start_standin(&self, side: Side) -> Result<Daemon> {
+        let host = self.host(side);
+        start_node(self.world.lab, host, &self.file(host))
+    }
+
+    /// A third host that votes and holds nothing.
+    fn start_witness(&self) -> Result<(Daemon, Rc<Host>)> {
+        let host = self.world.add_quiet_host(WITNESS, WITNESS_NUMBER)?;
+        let daemon = start_as(self.world.lab, &host, "witness", &self.file(&host))?;
+        Ok((daemon, host))
     }
 
     fn start_keepalived(&self, side: Side, peer: Peer) -> Result<Daemon> {
@@ -264,11 +309,20 @@ pub fn socket(host: &Host) -> String {
 
 /// Starts `standin run` on a host with this file.
 pub fn start_node(lab: &Lab, host: &Host, text: &str) -> Result<Daemon> {
+    start_as(lab, host, "run", text)
+}
+
+fn start_as(lab: &Lab, host: &Host, what: &str, text: &str) -> Result<Daemon> {
     let file = format!("{}/{}.toml", Lab::directory().display(), host.name());
     fs::write(&file, text).context("write the file of the cluster")?;
     let mut command = host.command(lab.standin());
-    command.args(["run", &file, "--node", host.name(), "--log", "json"]);
-    host.start(lab, "standin run", &mut command)
+    command.args([what, &file, "--node", host.name(), "--log", "json"]);
+    host.start(lab, &format!("standin {what}"), &mut command)
+}
+
+/// A holder that is gone should be known to be when its lease is over.
+fn dead_after_of(lease: Duration) -> Duration {
+    lease * 5 / 6
 }
 
 #[cfg(test)]
@@ -282,7 +336,11 @@ mod tests {
         let ten = Duration::from_millis(10);
         assert_eq!(named("standin-10ms"), Some(System::Standin(Some(ten))));
         assert_eq!(named("keepalived-fast"), Some(System::Keepalived(Peer::KeepalivedFast)));
-        for wrong in ["", "stand", "standin-", "standin-ms", "standin-10s", "standin10ms"] {
+        let sixty = Duration::from_millis(60);
+        assert_eq!(named("standin-quorum-60ms"), Some(System::Quorum(sixty)));
+        for wrong in
+            ["", "standin-quorum", "stand", "standin-", "standin-ms", "standin-10s", "standin10ms"]
+        {
             assert_eq!(named(wrong), None, "{wrong}");
         }
     }

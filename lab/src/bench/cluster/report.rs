@@ -15,10 +15,14 @@ struct Table {
 }
 
 /// The slow settings and the fast ones.
-const BOTH: &[(&str, Option<&str>)] =
-    &[("standin-10ms", Some("keepalived-fast")), ("standin", Some("keepalived-default"))];
-const DEFAULT: &[(&str, Option<&str>)] = &[("standin", Some("keepalived-default"))];
-const ALONE: &[(&str, Option<&str>)] = &[("standin", None)];
+const QUORUM: &str = "standin-quorum-60ms";
+const BOTH: &[(&str, Option<&str>)] = &[
+    ("standin-10ms", Some("keepalived-fast")),
+    ("standin", Some("keepalived-default")),
+    (QUORUM, None),
+];
+const DEFAULT: &[(&str, Option<&str>)] = &[("standin", Some("keepalived-default")), (QUORUM, None)];
+const ALONE: &[(&str, Option<&str>)] = &[("standin", None), (QUORUM, None)];
 const NODES: &[(&str, Option<&str>)] =
     &[("homes-1", None), ("homes-16", None), ("pool-1", None), ("pool-16", None)];
 
@@ -76,6 +80,12 @@ const TABLES: &[Table] = &[
         rows: DEFAULT,
     },
     Table {
+        title: "holder hung under a lease: from its last answer to the first of another, ms",
+        what: "hung",
+        figure: "between_ms",
+        rows: &[(QUORUM, None)],
+    },
+    Table {
         title: "64 nodes, 64 VIPs: from the cut to the last one announced elsewhere, × dead-after of 4 s",
         what: "nodes",
         figure: "converged",
@@ -112,6 +122,23 @@ pub const AIMS: &[Aim] = &[
             "3.45 s",
         )
     },
+    Aim {
+        worst: false,
+        ..aim(
+            "power off, lease 60ms of a majority: median wait",
+            ("power-off", QUORUM, "outage_ms"),
+            (80.0, "ms"),
+            "3–15 s",
+        )
+    },
+    aim("lease 60ms: holder hung, two answer", ("hung", QUORUM, "overlap_ms"), (0.0, "ms"), ""),
+    aim(
+        "lease 60ms: holder hung, nobody answers",
+        ("hung", QUORUM, "between_ms"),
+        (100.0, "ms"),
+        "",
+    ),
+    aim("lease 60ms: planned moves, lost", ("moves", QUORUM, "lost"), (0.0, ""), ""),
     aim("planned moves: lost in a run", ("moves", "standin", "lost"), (0.0, ""), "6 to 610 each"),
     aim("drained and taken back: lost", ("drain", "standin", "lost"), (0.0, ""), "6 to 610"),
     aim("holder stopped: lost", ("stop", "standin", "lost"), (1.0, ""), "6 to 610"),
