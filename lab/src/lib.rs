@@ -8,6 +8,7 @@
 //! ends, however it ends, the kernel kills whatever it started (see `sandbox`).
 
 mod bench;
+mod browser;
 mod capture;
 mod cases;
 mod cli;

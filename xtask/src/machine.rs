@@ -25,6 +25,11 @@ const PROGRAMS: &[Program] = &[
     Program { name: "arping", package: "iputils-arping", used_by: "the article's script" },
     Program { name: "ifconfig", package: "net-tools", used_by: "the article's script" },
     Program { name: "systemd-analyze", package: "systemd", used_by: "the units' exposure" },
+    Program {
+        name: "chromium-headless-shell",
+        package: "chromium-headless-shell",
+        used_by: "the lab, to look at the page",
+    },
     Program { name: "promtool", package: "prometheus", used_by: "tests of the metrics" },
     Program { name: "prometheus", package: "prometheus", used_by: "the lab, to scrape us" },
     Program { name: "ucarp", package: "ucarp", used_by: "bench, to compare" },

@@ -12,6 +12,7 @@ mod guard;
 mod handback;
 mod hardship;
 mod manager;
+pub mod page;
 mod refusals;
 mod service;
 mod takeover;
@@ -60,6 +61,7 @@ pub fn all() -> Vec<Case> {
         manager::CASES,
         address::CASES,
         announce::CASES,
+        page::CASES,
         refusals::CASES,
     ];
     rooms.concat()

@@ -75,6 +75,7 @@ impl Sight<'_> {
         let bad = unheld > 0 || contested > 0 || self.cluster.status.isolated;
         let sentence = match (unheld, vips) {
             (0, 1) => "The VIP is held".to_owned(),
+            (0, 2) => "Both VIPs are held".to_owned(),
             (0, all) => format!("All {all} VIPs are held"),
             (_, 1) => "Nobody holds the VIP".to_owned(),
             (unheld, all) => format!("{unheld} of {all} VIPs are held by nobody"),
@@ -200,7 +201,7 @@ impl Sight<'_> {
             out.raw("</div></td><td role=\"cell\" data-label=\"Holds\" class=\"number\">");
             out.text(held)
                 .raw("</td><td role=\"cell\" data-label=\"Round trip\" class=\"number\">");
-            if let Some(trip) = node.round_trip.filter(|_| !node.is_this) {
+            if let Some(trip) = node.round_trip.filter(|_| !node.is_this && state == "takes part") {
                 out.text(rounded(trip));
             }
             out.raw("</td></tr>");
