@@ -25,6 +25,7 @@ pub struct Memory {
     voter: Voter,
     round: u32,
     before: Option<Electorate>,
+    alone_since: Instant,
 }
 
 /// What the kernel was told of one group.
@@ -93,6 +94,8 @@ pub(crate) struct Leases {
     owed: Vec<BTreeMap<Key, (Ballot, Answer)>>,
     /// By member: the voters it goes by, and whether it has settled on them.
     goes_by: Vec<Option<(u64, bool)>>,
+    /// This node goes by the present voters alone since then.
+    alone_since: Instant,
     /// All voters go by ours since then.
     pub(crate) agreed_since: Option<Instant>,
     round: u32,
@@ -149,6 +152,7 @@ impl Leases {
             tenures,
             owed: vec![BTreeMap::new(); settings.members.len()],
             goes_by: vec![None; settings.members.len()],
+            alone_since: now,
             agreed_since: None,
             round: 0,
             run,
@@ -162,8 +166,12 @@ impl Leases {
 
     /// What the next configuration of this node needs to know.
     pub(crate) fn memory(&self) -> Memory {
-        let before = self.quorum.voters.before;
-        Memory { voter: self.voter.clone(), round: self.round, before }
+        Memory {
+            voter: self.voter.clone(),
+            round: self.round,
+            before: self.quorum.voters.before,
+            alone_since: self.alone_since,
+        }
     }
 
     /// Goes on where the configuration before left off, in the same process.
@@ -172,6 +180,7 @@ impl Leases {
         let keys = self.tenures.iter().map(|tenure| tenure.key);
         self.voter.change(keys, self.quorum.length, now);
         self.round = memory.round;
+        self.alone_since = memory.alone_since;
         let voters = &mut self.quorum.voters;
         if voters.before.is_none() {
             voters.before = memory.before;
@@ -206,7 +215,16 @@ impl Leases {
         let since = *self.agreed_since.get_or_insert(now);
         if self.quorum.voters.before.is_some() && now.since(since) >= self.quorum.length {
             self.quorum.voters.before = None;
+            self.alone_since = now;
         }
+    }
+
+    /// Whether nothing lives any more that this node granted to those who went by voters before
+    /// the present ones: it has gone by these alone for one length. Only then may others take it
+    /// as a reason to change the voters again.
+    fn is_settled(&self, now: Instant) -> bool {
+        let alone = self.quorum.voters.before.is_none();
+        alone && now.since(self.alone_since) >= self.quorum.length
     }
 
     /// When [`Leases::settle_voters`] drops the voters before.
@@ -227,9 +245,10 @@ impl Leases {
         &self,
         settings: &Settings,
         heard: impl Fn(usize) -> bool,
+        now: Instant,
     ) -> Result<(), ChangeRefused> {
         let unsettled = |node| Err(ChangeRefused::Unsettled { voter: settings.name(node).into() });
-        if self.quorum.voters.before.is_some() {
+        if !self.is_settled(now) {
             return unsettled(settings.me);
         }
         for (place, member) in settings.members.iter().enumerate() {

@@ -63,7 +63,7 @@ impl Node {
         let Some(cluster) = &self.cluster else { return Ok(()) };
         let Some(leases) = &cluster.leases else { return Ok(()) };
         let heard = |member: usize| cluster.members[member].is_heard();
-        leases.judge_settled(&cluster.settings, heard)
+        leases.judge_settled(&cluster.settings, heard, self.now)
     }
 
     /// Addresses that an earlier run left here: their leases are asked for at once.
