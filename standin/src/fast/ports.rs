@@ -82,6 +82,7 @@ impl FastLoop<'_> {
                 Event::LinkChanged(_) | Event::LinkGone(..) | Event::RouteChanged => {
                     self.stale = true;
                 }
+                Event::LocalRouteRemoved(_) => {}
                 Event::AddressAdded(address) => {
                     self.stale |= address.proto != Some(ADDRESS_PROTO);
                 }

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::address::Address;
 use super::link::Link;
+use super::local::LocalRoute;
 use super::message::{Message, messages};
 use super::route::Route;
 use super::socket::{open_socket, receive_datagram, reply_buffer};
@@ -30,6 +31,8 @@ pub enum Event {
     AddressRemoved(Address),
     /// A route of the main table was added or removed.
     RouteChanged,
+    /// A local route of IPv4 was removed, by whomever; not one that the kernel made for an address.
+    LocalRouteRemoved(LocalRoute),
     /// Announcements were lost: read everything again.
     Overrun,
 }
@@ -47,9 +50,15 @@ impl Event {
             }
             libc::RTM_NEWADDR => Address::read(message).map(Self::AddressAdded),
             libc::RTM_DELADDR => Address::read(message).map(Self::AddressRemoved),
-            libc::RTM_NEWROUTE | libc::RTM_DELROUTE => Route::read(message)
-                .filter(|route| route.table == u32::from(libc::RT_TABLE_MAIN))
-                .map(|_| Self::RouteChanged),
+            libc::RTM_NEWROUTE | libc::RTM_DELROUTE => {
+                let route = Route::read(message)?;
+                if route.table == u32::from(libc::RT_TABLE_MAIN) {
+                    return Some(Self::RouteChanged);
+                }
+                let removed =
+                    message.kind == libc::RTM_DELROUTE && route.protocol != libc::RTPROT_KERNEL;
+                LocalRoute::of(&route).filter(|_| removed).map(Self::LocalRouteRemoved)
+            }
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Address changes for a loop that must not wait: encoded at once, sent in batches, acknowledged
+//! Changes of addresses and local routes for a loop that must not wait: encoded at once, sent in batches, acknowledged
 //! later by sequence number.
 //!
 //! Owns the order of what was asked and which of it is still unanswered. Never retries.
@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::address::{AddressSpec, REPLACE, encode_removal};
 use super::link::name_or_number;
+use super::local::LocalRoute;
 use super::message::{Verdict, append_message, messages};
 use super::socket::{Failure, open_socket, receive_datagram, reply_buffer};
 use crate::error::{Error, Result};
@@ -22,7 +23,7 @@ use crate::raw;
 /// 208 KiB; batches are kept well below, and read between.
 const BATCH_MESSAGES: usize = 128;
 
-/// A non-blocking netlink socket for address changes.
+/// A non-blocking netlink socket for changes of addresses and local routes.
 #[derive(Debug)]
 pub struct RouteQueue {
     fd: OwnedFd,
@@ -40,6 +41,8 @@ pub struct RouteQueue {
 struct Pending {
     sequence: u32,
     add: bool,
+    /// It is about a local route, not an address.
+    route: bool,
     ip: IpAddr,
     prefix: u8,
     ifindex: u32,
@@ -51,6 +54,9 @@ impl Pending {
         let Self { ip, prefix, .. } = self;
         let interface = name_or_number(socket, self.ifindex);
         let (verb, preposition) = if self.add { ("add", "to") } else { ("remove", "from") };
+        if self.route {
+            return format!("{verb} local route {ip}/{prefix} {preposition} {interface}");
+        }
         format!("{verb} {ip}/{prefix} {preposition} {interface}")
     }
 }
@@ -100,7 +106,20 @@ impl RouteQueue {
 
     fn pending(&mut self, add: bool, ip: IpAddr, prefix: u8, ifindex: u32) -> Pending {
         self.sequence = self.sequence.wrapping_add(1).max(1);
-        Pending { sequence: self.sequence, add, ip, prefix, ifindex }
+        Pending { sequence: self.sequence, add, route: false, ip, prefix, ifindex }
+    }
+
+    pub(super) fn push_local(
+        &mut self,
+        add: bool,
+        route: LocalRoute,
+        kind: u16,
+        flags: i32,
+    ) -> u32 {
+        let change = self.pending(add, route.address.into(), route.prefix, route.ifindex);
+        let change = Pending { route: true, ..change };
+        self.encode(change, kind, flags, |payload| route.encode(payload));
+        change.sequence
     }
 
     fn encode(

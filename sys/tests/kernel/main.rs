@@ -14,6 +14,7 @@ mod heartbeats;
 mod links;
 mod namespaces;
 mod packets;
+mod routes;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,10 +42,11 @@ fn main() -> ExitCode {
         println!("0 passed, 1 failed");
         return ExitCode::FAILURE;
     }
-    let rooms: [&[Case]; 8] = [
+    let rooms: [&[Case]; 9] = [
         namespaces::CASES,
         links::CASES,
         addresses::CASES,
+        routes::CASES,
         packets::CASES,
         daemon::CASES,
         guard::CASES,

@@ -13,6 +13,9 @@
 //! | ip6 output | a neighbour advertisement whose target is managed and not held, or quiet |
 //! | ip6 output | a neighbour solicitation from a quiet source: it would teach our MAC address |
 //!
+//! For addresses that are held as routes there are two sets and some rules more: see
+//! [`Guard::sign_life`].
+//!
 //! The tables outlive the process, on purpose: it is when the daemon is dead that they are
 //! needed. `nft delete table ip NAME`, or [`Guard::remove_named`], takes them away.
 //!
@@ -43,10 +46,12 @@
 //! destination a rule rewrites before routing (DNAT: a container engine's published ports) no
 //! longer have the VIP when they reach the input hook.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::scheme;
+use super::alive;
+use super::ranges::{Range, ranges_of};
+use super::scheme::{self, Extent};
 use super::socket::NetfilterSocket;
 use super::transaction::{Family, Key, Table, Transaction, is_plain_name};
 use crate::clock::boottime_ns;
@@ -58,6 +63,9 @@ const TICKET_MS: u64 = 10;
 /// What the kernel's work on many VIPs adds to that: renewing 1000 took 1 to 9 ms, by the older of
 /// the two ways and on a slow machine.
 const VIPS_PER_MS: u64 = 100;
+/// More than so many are renewed one part after another: writing down a transaction for 10 000
+/// takes longer than a ticket lives.
+const VIPS_PER_TICKET: usize = 1000;
 /// A ticket may be stale by the time it is used where the machine is busy, or because less than a
 /// tick was left of it.
 const TICKET_ATTEMPTS: u32 = 4;
@@ -74,13 +82,15 @@ const NS_PER_MS: u64 = 1_000_000;
 #[derive(Debug)]
 pub struct Support {
     /// The families in which it accepts all of our tables' parts.
-    families: Vec<Family>,
+    pub(super) families: Vec<Family>,
     /// Why it does not accept the others.
     missing: Vec<Error>,
     /// Whether tables can be kept from others' hands (Linux 6.9).
     pub ownership: bool,
     /// Whether rules can ask if an address is this host's (`CONFIG_NFT_FIB`).
     pub routing_lookup: bool,
+    /// Whether it accepts the parts for what is held as routes.
+    pub(super) ranges: bool,
 }
 
 impl Support {
@@ -92,16 +102,18 @@ impl Support {
 
     fn ask(socket: &mut NetfilterSocket) -> Result<Self> {
         let (mut families, mut missing) = (vec![], vec![]);
-        let mut routing_lookup = true;
+        let (mut routing_lookup, mut ranges) = (true, true);
         for family in scheme::FAMILIES {
-            let mut tried = |lookup| {
+            let mut tried = |lookup, routed| {
                 let mut trial = socket.transaction();
-                scheme::create(&mut trial, Table { family, name: TRIAL_NAME }, 0, lookup);
+                let extent = Extent { lookup, routed };
+                scheme::create(&mut trial, Table { family, name: TRIAL_NAME }, 0, extent);
                 socket.check(trial)
             };
-            match tried(false) {
+            match tried(false, false) {
                 Ok(()) => {
-                    routing_lookup &= tried(true).is_ok();
+                    routing_lookup &= tried(true, false).is_ok();
+                    ranges &= tried(false, true).is_ok();
                     families.push(family);
                 }
                 Err(error) if error.is_permission() => return Err(error),
@@ -114,7 +126,7 @@ impl Support {
             trial.create_table(Table { family, name: TRIAL_NAME }, OWNED);
             ownership &= socket.check(trial).is_ok();
         }
-        Ok(Self { families, missing, ownership, routing_lookup })
+        Ok(Self { families, missing, ownership, routing_lookup, ranges })
     }
 
     /// Whether VIPs of this address's version can be guarded.
@@ -171,10 +183,13 @@ enum Attempt {
 /// none. Dropping a guard leaves the tables as they are, as a crash does.
 #[derive(Debug)]
 pub struct Guard {
-    socket: NetfilterSocket,
-    name: String,
-    families: Vec<Family>,
-    renews_in_place: bool,
+    pub(super) socket: NetfilterSocket,
+    pub(super) name: String,
+    pub(super) families: Vec<Family>,
+    /// `NFT_TABLE_F_*` of the tables.
+    pub(super) flags: u32,
+    pub(super) extent: Extent,
+    pub(super) renews_in_place: bool,
     ticket: u32,
 }
 
@@ -187,23 +202,36 @@ impl Guard {
     /// `CAP_NET_ADMIN` and while another process owns tables of that name, `EINVAL` for a name
     /// that `nft` would have to quote.
     pub fn install(name: &str, managed: &[IpAddr], leftover: Leftover) -> Result<Self> {
+        Self::install_routed(name, managed, &[], leftover)
+    }
+
+    /// The same, with addresses that are held as routes: at no moment are they answered for without
+    /// a sign of life.
+    pub fn install_routed(
+        name: &str,
+        managed: &[IpAddr],
+        routed: &[Ipv4Addr],
+        leftover: Leftover,
+    ) -> Result<Self> {
         check_name(name)?;
         let mut socket = NetfilterSocket::open()?;
         let support = Support::ask(&mut socket)?;
-        let ownership = if support.ownership { OWNED } else { 0 };
+        let routed = ranges_of(routed.iter().copied());
+        let extent = Extent { lookup: support.routing_lookup, routed: !routed.is_empty() };
         let mut guard = Self {
             socket,
             name: name.to_owned(),
             families: support.families,
+            flags: if support.ownership { OWNED } else { 0 },
+            extent,
             renews_in_place: false,
             ticket: 0,
         };
         guard.check_covered(managed)?;
-        let lookup = support.routing_lookup;
-        let kept = leftover == Leftover::KeepHeld
-            && guard.create(managed, ownership, lookup, true).is_ok();
+        guard.check_routes(&routed)?;
+        let kept = leftover == Leftover::KeepHeld && guard.create(managed, &routed, true).is_ok();
         if !kept {
-            guard.create(managed, ownership, lookup, false)?;
+            guard.create(managed, &routed, false)?;
         }
         guard.renews_in_place = guard.ask_how_to_renew()?;
         Ok(guard)
@@ -211,14 +239,15 @@ impl Guard {
 
     /// Creates the tables anew, or makes them what they should be around the leases in them: in
     /// one transaction either way, so that there is no moment without rules.
-    fn create(&mut self, managed: &[IpAddr], flags: u32, lookup: bool, keep: bool) -> Result<()> {
+    fn create(&mut self, managed: &[IpAddr], routed: &[Range], keep: bool) -> Result<()> {
         let mut transaction = self.socket.transaction();
         for &family in &self.families {
             let table = Table { family, name: &self.name };
             if !keep {
                 transaction.create_table(table, 0).delete_table(table);
             }
-            scheme::create(&mut transaction, table, flags, lookup);
+            scheme::create(&mut transaction, table, self.flags, self.extent);
+            alive::fill(&mut transaction, table, routed);
             for set in [scheme::MANAGED, scheme::QUIET] {
                 transaction.clear_set(table, set);
             }
@@ -267,18 +296,29 @@ impl Guard {
     ///
     /// `ETIMEDOUT` where the deadline is too near, `ENOENT` where somebody removed the tables:
     /// nothing was changed. `ESTALE` where the machine was too busy to do it in time, again and
-    /// again: the VIPs are held no longer than before, perhaps not at all.
+    /// again: the VIPs are held no longer than before, perhaps not at all. Of more than 1000 VIPs
+    /// some may have been renewed all the same, until the deadline and no longer.
     pub fn renew(&mut self, vips: &[IpAddr], deadline_ns: u64) -> Result<()> {
-        let mut too_long = false;
-        for _ in 0..TICKET_ATTEMPTS {
-            let ticket = self.ticket()?;
-            match self.attempt(&ticket, vips, deadline_ns)? {
-                Attempt::InTime => return Ok(()),
-                Attempt::Late => too_long = true,
-                Attempt::Refused => {}
+        for some in vips.chunks(VIPS_PER_TICKET) {
+            let mut outcome = Attempt::Refused;
+            for _ in 0..TICKET_ATTEMPTS {
+                let ticket = self.ticket()?;
+                outcome = match self.attempt(&ticket, some, deadline_ns)? {
+                    Attempt::Refused if outcome == Attempt::Late => outcome,
+                    now => now,
+                };
+                if outcome == Attempt::InTime {
+                    break;
+                }
+            }
+            match outcome {
+                Attempt::InTime => {}
+                Attempt::Late => return self.give_up(vips, true),
+                // What was renewed before these is held until the deadline and no longer.
+                Attempt::Refused => return self.give_up(vips, false),
             }
         }
-        self.give_up(vips, too_long)
+        Ok(())
     }
 
     /// Takes a ticket. What is decided between taking and using it is decided in time.

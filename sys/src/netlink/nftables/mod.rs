@@ -10,7 +10,9 @@
 //!
 //! Unlike the rest of netlink, numbers inside attributes are in network byte order.
 
+mod alive;
 pub mod guard;
+pub mod ranges;
 pub mod rule;
 mod scheme;
 pub mod socket;

@@ -79,6 +79,8 @@ pub enum Expression {
     DestinationType,
     /// Loads what is known about the packet.
     Meta(MetaKey),
+    /// Loads these bytes, at most 16, whatever the packet is.
+    Constant(Vec<u8>),
     /// Goes on if the register compares so with these bytes.
     Compare(Comparison, Vec<u8>),
     /// Goes on if the register is an element of the set, or is none.
@@ -106,7 +108,7 @@ impl Expression {
             Self::Compare(..) => "cmp",
             Self::Lookup { .. } => "lookup",
             Self::Counter => "counter",
-            Self::Verdict(_) => "immediate",
+            Self::Constant(_) | Self::Verdict(_) => "immediate",
             Self::Redirect => "redir",
         }
     }
@@ -141,6 +143,12 @@ impl Expression {
                 };
                 // NFTA_META_DREG, _KEY.
                 data.attribute_be32(1, REGISTER).attribute_be32(2, key);
+            }
+            Self::Constant(bytes) => {
+                // NFTA_IMMEDIATE_DREG, _DATA.
+                data.attribute_be32(1, REGISTER).nest(2, |value| {
+                    value.attribute(DATA_VALUE, bytes);
+                });
             }
             Self::Compare(comparison, bytes) => {
                 let operator = match comparison {

@@ -18,6 +18,13 @@ pub(super) const QUIET: &str = "quiet";
 /// Proof that a renewal comes in time; in every family, though one is enough.
 pub(super) const TICKET: &str = "ticket";
 
+/// IPv4 addresses that are held as routes, which have no lifetime of their own, as ranges.
+pub(super) const ROUTED: &str = "routed";
+/// The sign that whoever holds the routes lives: [`SIGN`], with a timeout.
+pub(super) const ALIVE: &str = "alive";
+/// The one element of [`ALIVE`].
+pub(super) const SIGN: u32 = 1;
+
 const PREROUTING: &str = "prerouting";
 const INPUT: &str = "input";
 const OUTPUT: &str = "output";
@@ -51,9 +58,21 @@ pub(super) fn families_of(ip: IpAddr) -> &'static [Family] {
     }
 }
 
+/// Which rules a table has beside those of every table.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Extent {
+    /// Those that ask the routing tables.
+    pub(super) lookup: bool,
+    /// Those for what is held as routes.
+    pub(super) routed: bool,
+}
+
+/// The families in whose tables routes are guarded: IPv4 addresses alone are held as routes.
+pub(super) const ROUTED_FAMILIES: [Family; 2] = [Family::Arp, Family::Ip];
+
 /// Creates a table and all in it, or makes one that is there the same: rules are written anew,
-/// elements stay. `lookup`: with rules that ask the routing tables.
-pub(super) fn create(transaction: &mut Transaction, table: Table<'_>, flags: u32, lookup: bool) {
+/// elements stay.
+pub(super) fn create(transaction: &mut Transaction, table: Table<'_>, flags: u32, extent: Extent) {
     transaction.create_table(table, flags);
     let key = match table.family {
         Family::Arp | Family::Ip => KeyType::Ipv4,
@@ -65,9 +84,16 @@ pub(super) fn create(transaction: &mut Transaction, table: Table<'_>, flags: u32
         (QUIET, key, false),
         (TICKET, KeyType::Number, true),
     ] {
-        transaction.create_set(table, Set { name, key, timeout });
+        transaction.create_set(table, Set { name, key, timeout, ranges: false });
     }
-    for (name, hook, rules) in chains(table.family, lookup) {
+    let routed = extent.routed && ROUTED_FAMILIES.contains(&table.family);
+    if routed {
+        let set = Set { name: ROUTED, key, timeout: false, ranges: true };
+        transaction.create_set(table, set);
+        let set = Set { name: ALIVE, key: KeyType::Number, timeout: true, ranges: false };
+        transaction.create_set(table, set);
+    }
+    for (name, hook, rules) in chains(table.family, Extent { routed, ..extent }) {
         let kind = ChainKind::Filter;
         transaction.create_chain(table, Chain { name, kind, hook, priority: PRIORITY });
         transaction.delete_rules(table, name);
@@ -79,10 +105,11 @@ pub(super) fn create(transaction: &mut Transaction, table: Table<'_>, flags: u32
 
 type Rule = Vec<Expression>;
 
-fn chains(family: Family, lookup: bool) -> Vec<(&'static str, Hook, Vec<Rule>)> {
+fn chains(family: Family, extent: Extent) -> Vec<(&'static str, Hook, Vec<Rule>)> {
     let (source, destination) = match family {
         Family::Arp => {
-            let output = vec![unheld(&[], &ARP_SENDER), quiet(&[], &ARP_SENDER)];
+            let mut output = vec![unheld(&[], &ARP_SENDER), quiet(&[], &ARP_SENDER)];
+            output.extend(extent.routed.then(|| orphaned(&ARP_SENDER, &[])));
             return vec![(OUTPUT, Hook::Output, output)];
         }
         Family::Ip => (IPV4_SOURCE, IPV4_DESTINATION),
@@ -95,17 +122,20 @@ fn chains(family: Family, lookup: bool) -> Vec<(&'static str, Hook, Vec<Rule>)> 
         output.push(quiet(&advertisement, &ADVERTISED_TARGET));
         output.push(quiet(&icmpv6(NEIGHBOUR_SOLICITATION), &source));
     }
-    let input = vec![unheld(&[], &destination)];
+    let mut input = vec![unheld(&[], &destination)];
+    output.extend(extent.routed.then(|| orphaned(&source, &[])));
+    input.extend(extent.routed.then(|| orphaned(&destination, &[])));
     let mut chains = vec![(INPUT, Hook::Input, input), (OUTPUT, Hook::Output, output)];
-    if lookup {
+    if extent.lookup {
         // What is only passing on its way to another holder is none of our business. Asked last:
         // few packets come so far.
         let mut rule = selected(&[], &destination, MANAGED);
         rule.push(Expression::Lookup { set: HELD.into(), inverse: true });
-        rule.push(Expression::DestinationType);
-        rule.push(Expression::Compare(Comparison::Equal, LOCAL.to_ne_bytes().to_vec()));
+        rule.extend(is_local());
         rule.extend(drop_counted());
-        chains.push((PREROUTING, Hook::Prerouting, vec![rule]));
+        let mut rules = vec![rule];
+        rules.extend(extent.routed.then(|| orphaned(&destination, &is_local())));
+        chains.push((PREROUTING, Hook::Prerouting, rules));
     }
     chains
 }
@@ -124,6 +154,22 @@ fn unheld(condition: &[Expression], address: &Expression) -> Rule {
     let mut rule = selected(condition, address, MANAGED);
     // A look-up keeps the register.
     rule.push(Expression::Lookup { set: HELD.into(), inverse: true });
+    rule.extend(drop_counted());
+    rule
+}
+
+fn is_local() -> [Expression; 2] {
+    let local = LOCAL.to_ne_bytes().to_vec();
+    [Expression::DestinationType, Expression::Compare(Comparison::Equal, local)]
+}
+
+/// Drops what has an address that is held as a route, when nobody has said for a while that he
+/// lives; asked last is a condition.
+fn orphaned(address: &Expression, condition: &[Expression]) -> Rule {
+    let mut rule = selected(&[], address, ROUTED);
+    rule.push(Expression::Constant(SIGN.to_ne_bytes().to_vec()));
+    rule.push(Expression::Lookup { set: ALIVE.into(), inverse: true });
+    rule.extend_from_slice(condition);
     rule.extend(drop_counted());
     rule
 }

@@ -41,11 +41,12 @@ pub(super) const ELEMENT_KEY: u16 = 1;
 pub(super) const ELEMENT_TIMEOUT: u16 = 4;
 pub(super) const ELEMENT_EXPIRATION: u16 = 5;
 
-/// `NFT_SET_TIMEOUT`.
+/// `NFT_SET_INTERVAL`, `NFT_SET_TIMEOUT`.
+const SET_HAS_RANGES: u32 = 4;
 const SET_HAS_TIMEOUT: u32 = 0x10;
 /// A list of elements is one attribute, which holds at most 64 KiB: 1000 IPv6 addresses with
 /// their timeouts take 40.
-const ELEMENTS_PER_MESSAGE: usize = 1000;
+pub(super) const ELEMENTS_PER_MESSAGE: usize = 1000;
 
 /// Which packets a table sees, by the names `nft` gives them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,6 +182,8 @@ pub struct Set<'n> {
     pub key: KeyType,
     /// Whether its elements may have timeouts.
     pub timeout: bool,
+    /// Whether its elements are ranges.
+    pub ranges: bool,
 }
 
 /// An element's value.
@@ -193,7 +196,7 @@ pub enum Key {
 }
 
 impl Key {
-    fn encode(self, payload: &mut Payload<'_>) {
+    pub(super) fn encode(self, payload: &mut Payload<'_>) {
         match self {
             Self::Ip(ip) => payload.attribute_ip(DATA_VALUE, ip),
             Self::Number(number) => payload.attribute_u32(DATA_VALUE, number),
@@ -260,11 +263,13 @@ impl Transaction {
         let id = self.objects.len() as u32 + 1;
         self.push("create", name, NEW_SET, libc::NLM_F_CREATE, table, |payload| {
             let (key, length) = set.key.number_and_length();
+            let timeout = if set.timeout { SET_HAS_TIMEOUT } else { 0 };
+            let flags = timeout | if set.ranges { SET_HAS_RANGES } else { 0 };
             // NFTA_SET_TABLE, _NAME, _FLAGS, _KEY_TYPE, _KEY_LEN, _ID.
             payload
                 .attribute_text(1, table.name)
                 .attribute_text(2, set.name)
-                .attribute_be32(3, if set.timeout { SET_HAS_TIMEOUT } else { 0 })
+                .attribute_be32(3, flags)
                 .attribute_be32(4, key)
                 .attribute_be32(5, length)
                 .attribute_be32(10, id);
@@ -372,7 +377,7 @@ impl Transaction {
         self
     }
 
-    fn push(
+    pub(super) fn push(
         &mut self,
         verb: &'static str,
         name: String,
@@ -500,7 +505,8 @@ mod tests {
     #[test]
     fn sets_and_chains_to_the_byte() {
         let mut transaction = Transaction::new(0);
-        transaction.create_set(TABLE, Set { name: "h", key: KeyType::Ipv4, timeout: true });
+        transaction
+            .create_set(TABLE, Set { name: "h", key: KeyType::Ipv4, timeout: true, ranges: false });
         let kind = ChainKind::Filter;
         let chain = Chain { name: "o", kind, hook: Hook::Output, priority: -300 };
         transaction.create_chain(TABLE, chain);
