@@ -240,10 +240,12 @@ impl Leases {
         (said.is_some(), said.is_some_and(|(_, settled)| settled))
     }
 
-    /// Whether the voters may change now; `heard` says which members are.
+    /// Whether these voters may come next; `heard` says which members are. Who goes by them already
+    /// has asked the same before.
     pub(crate) fn judge_settled(
         &self,
         settings: &Settings,
+        next: &Electorate,
         heard: impl Fn(usize) -> bool,
         now: Instant,
     ) -> Result<(), ChangeRefused> {
@@ -253,7 +255,8 @@ impl Leases {
         }
         for (place, member) in settings.members.iter().enumerate() {
             let votes = self.quorum.voters.present.voters.contains(member.node);
-            if votes && !(heard(place) && self.agrees(place).1) {
+            let is_ahead = self.goes_by[place].is_some_and(|(theirs, _)| theirs == next.tag);
+            if votes && !(heard(place) && (self.agrees(place).1 || is_ahead)) {
                 return unsettled(member.node);
             }
         }

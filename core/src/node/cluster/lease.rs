@@ -19,7 +19,7 @@ use crate::config::VipId;
 use crate::decide::Reason;
 use crate::heartbeat::Opened;
 use crate::io::Action;
-use crate::lease::electorate::ChangeRefused;
+use crate::lease::electorate::{ChangeRefused, Electorate};
 use crate::lease::message;
 use crate::place::{Life, NodeId, NodeSet};
 use crate::time::{Instant, Spoken};
@@ -55,15 +55,15 @@ impl Node {
         }
     }
 
-    /// Whether other voters may be taken over by a reload now.
+    /// Whether these voters may be taken over by a reload now, in place of the present ones.
     ///
     /// # Errors
-    /// Who has not taken over the present ones.
-    pub fn judge_voters_settled(&self) -> Result<(), ChangeRefused> {
+    /// Who has taken over neither the present ones nor these.
+    pub fn judge_voters_settled(&self, next: &Electorate) -> Result<(), ChangeRefused> {
         let Some(cluster) = &self.cluster else { return Ok(()) };
         let Some(leases) = &cluster.leases else { return Ok(()) };
         let heard = |member: usize| cluster.members[member].is_heard();
-        leases.judge_settled(&cluster.settings, heard, self.now)
+        leases.judge_settled(&cluster.settings, next, heard, self.now)
     }
 
     /// Addresses that an earlier run left here: their leases are asked for at once.
@@ -171,6 +171,12 @@ impl Node {
             kernel.until = None;
             kernel.asked = None;
             kernel.ending = false;
+            if tenure.ceding == Ceding::Shortening {
+                // It has ended before the kernel's word on its shortening was read.
+                tenure.ceding = Ceding::Ceded;
+                tenure.claim.give_up(now);
+                tenure.had = false;
+            }
         }
         if tenure.ceding == Ceding::Ceded && !gives {
             tenure.ceding = Ceding::No;
