@@ -1,0 +1,122 @@
+//! What authority `quorum` promises, one story at a time.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use standin_core::place::NodeId;
+use standin_sim::random::Random;
+use standin_sim::scenario::{Manner, QuorumPlan};
+use standin_sim::{HostId, Operation, Scenario, World};
+
+const PINKY: HostId = 0;
+const BRAIN: HostId = 1;
+const SNOWBALL: HostId = 2;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn vip(world: &World) -> IpAddr {
+    world.scenario.groups[0].addresses[0]
+}
+
+fn story(world: &World) -> String {
+    world.story.as_ref().map(|lines| lines.join("\n")).unwrap_or_default()
+}
+
+fn voting(nodes: usize, witnesses: usize, length: Duration) -> Scenario {
+    let mut scenario = Scenario::plain(nodes);
+    scenario.witnesses = witnesses;
+    scenario.manner = Manner::Split;
+    scenario.quorum = Some(QuorumPlan { length, guarded: true, fence: false });
+    scenario.groups[0].rules.members = (0..nodes as u16).map(NodeId).collect();
+    scenario
+}
+
+/// A world that has settled.
+fn settled(scenario: Scenario) -> World {
+    let mut world = World::new(scenario, Random::new(1), true);
+    world.run(ms(6000));
+    assert_held(&world, PINKY);
+    world
+}
+
+#[track_caller]
+fn assert_held(world: &World, by: HostId) {
+    assert_eq!(world.broken, None, "{}", story(world));
+    assert_eq!(world.answerers(vip(world)), [by], "{}", story(world));
+    assert_eq!(world.reached(vip(world)), Some(by), "{}", story(world));
+}
+
+#[test]
+fn a_majority_takes_over_and_the_minority_lets_go_before() {
+    for (nodes, witnesses) in [(3, 0), (2, 1), (4, 1)] {
+        let mut world = settled(voting(nodes, witnesses, ms(500)));
+        world.operate(&Operation::Partition(0, 1 << PINKY));
+        world.run(ms(3000));
+        assert_held(&world, BRAIN);
+        world.operate(&Operation::Mend(0));
+        world.run(ms(8000));
+        assert_held(&world, PINKY);
+    }
+}
+
+#[test]
+fn without_a_majority_nobody_answers() {
+    let mut world = settled(voting(3, 0, ms(500)));
+    world.operate(&Operation::Power(BRAIN, false));
+    world.run(ms(3000));
+    assert_held(&world, PINKY);
+    world.operate(&Operation::Power(SNOWBALL, false));
+    world.run(ms(3000));
+    assert_eq!(world.broken, None, "{}", story(&world));
+    assert!(world.answerers(vip(&world)).is_empty(), "{}", story(&world));
+    world.operate(&Operation::Power(SNOWBALL, true));
+    world.run(ms(6000));
+    assert_held(&world, PINKY);
+}
+
+#[test]
+fn the_loss_of_a_witness_moves_nothing() {
+    let mut world = settled(voting(2, 1, ms(200)));
+    let changes = world.changes;
+    world.operate(&Operation::Power(2, false));
+    world.run(ms(5000));
+    world.operate(&Operation::Power(2, true));
+    world.run(ms(5000));
+    assert_held(&world, PINKY);
+    assert_eq!(world.changes, changes, "{}", story(&world));
+}
+
+/// A move in which one of the two is stopped before any of its steps, for longer than the lease.
+#[test]
+fn a_move_may_be_stopped_between_any_two_steps() {
+    for (host, length) in [(PINKY, ms(70)), (PINKY, ms(900)), (BRAIN, ms(70)), (BRAIN, ms(900))] {
+        for step in 0..60 {
+            let mut scenario = voting(3, 0, ms(200));
+            scenario.routers[0].refresh = Some(ms(3000));
+            let mut world = settled(scenario);
+            world.operate(&Operation::Place(PINKY, 0, Some(BRAIN)));
+            world.operate(&Operation::Freeze(host, step, length));
+            world.run(ms(12_000));
+            assert_eq!(world.broken, None, "step {step}\n{}", story(&world));
+            let answering = world.answerers(vip(&world));
+            assert_eq!(answering.len(), 1, "step {step}\n{}", story(&world));
+            let reached = world.reached(vip(&world));
+            assert_eq!(reached, Some(answering[0]), "step {step}\n{}", story(&world));
+        }
+    }
+}
+
+/// Every voter forgets, one after the other: each is quiet for as long as it may have bound itself.
+#[test]
+fn voters_that_restart_grant_nothing_twice() {
+    let mut world = settled(voting(3, 0, ms(1000)));
+    world.operate(&Operation::Partition(0, 1 << PINKY));
+    for voter in [BRAIN, SNOWBALL] {
+        world.operate(&Operation::Kill(voter));
+        world.operate(&Operation::Start(voter));
+    }
+    world.run(ms(5000));
+    assert_held(&world, BRAIN);
+}
