@@ -25,7 +25,7 @@ pub struct Memory {
     voter: Voter,
     round: u32,
     before: Option<Electorate>,
-    alone_since: Instant,
+    settled_from: Instant,
 }
 
 /// What the kernel was told of one group.
@@ -94,8 +94,8 @@ pub(crate) struct Leases {
     owed: Vec<BTreeMap<Key, (Ballot, Answer)>>,
     /// By member: the voters it goes by, and whether it has settled on them.
     goes_by: Vec<Option<(u64, bool)>>,
-    /// This node goes by the present voters alone since then.
-    alone_since: Instant,
+    /// What this node granted before it went by the present voters alone has run out by then.
+    settled_from: Instant,
     /// All voters go by ours since then.
     pub(crate) agreed_since: Option<Instant>,
     round: u32,
@@ -152,7 +152,7 @@ impl Leases {
             tenures,
             owed: vec![BTreeMap::new(); settings.members.len()],
             goes_by: vec![None; settings.members.len()],
-            alone_since: now,
+            settled_from: now + quorum.length,
             agreed_since: None,
             round: 0,
             run,
@@ -170,7 +170,7 @@ impl Leases {
             voter: self.voter.clone(),
             round: self.round,
             before: self.quorum.voters.before,
-            alone_since: self.alone_since,
+            settled_from: self.settled_from,
         }
     }
 
@@ -180,7 +180,7 @@ impl Leases {
         let keys = self.tenures.iter().map(|tenure| tenure.key);
         self.voter.change(keys, self.quorum.length, now);
         self.round = memory.round;
-        self.alone_since = memory.alone_since;
+        self.settled_from = memory.settled_from;
         let voters = &mut self.quorum.voters;
         if voters.before.is_none() {
             voters.before = memory.before;
@@ -215,16 +215,17 @@ impl Leases {
         let since = *self.agreed_since.get_or_insert(now);
         if self.quorum.voters.before.is_some() && now.since(since) >= self.quorum.length {
             self.quorum.voters.before = None;
-            self.alone_since = now;
+            // A grant may be longer than the present length: that may have changed as well.
+            let bound = self.voter.grants(now).into_iter().map(|(_, _, until)| until);
+            self.settled_from = bound.fold(now + self.quorum.length, Instant::max);
         }
     }
 
     /// Whether nothing lives any more that this node granted to those who went by voters before
-    /// the present ones: it has gone by these alone for one length. Only then may others take it
-    /// as a reason to change the voters again.
-    fn is_settled(&self, now: Instant) -> bool {
-        let alone = self.quorum.voters.before.is_none();
-        alone && now.since(self.alone_since) >= self.quorum.length
+    /// the present ones: it has gone by these alone for one length. Only then do others hear it,
+    /// and take it as a reason to change the voters again.
+    pub(crate) fn is_settled(&self, now: Instant) -> bool {
+        self.quorum.voters.before.is_none() && self.settled_from <= now
     }
 
     /// When [`Leases::settle_voters`] drops the voters before.
@@ -351,10 +352,7 @@ impl Leases {
     ) -> Vec<(u8, Vec<u8>)> {
         let mut sections = vec![(
             message::VOTERS,
-            message::voters_body(
-                self.quorum.voters.present.tag,
-                self.quorum.voters.before.is_none(),
-            ),
+            message::voters_body(self.quorum.voters.present.tag, self.is_settled(now)),
         )];
         self.put_asks(node, now, room, &mut sections);
         let mut body = Vec::new();

@@ -119,7 +119,7 @@ pub struct QuorumStatus {
     pub voters: Vec<Arc<str>>,
     /// Votes that a lease takes.
     pub needed: usize,
-    /// All voters have taken over the present list.
+    /// This node goes by the present list alone, and so does all that it granted.
     pub settled: bool,
     /// The kernel ends a lease by itself.
     pub guarded: bool,

@@ -516,7 +516,7 @@ impl Node {
             length: leases.quorum.length,
             voters: names.map(|node| cluster.settings.names[node.index()].clone()).collect(),
             needed: voters.present.majority(),
-            settled: voters.before.is_none(),
+            settled: leases.is_settled(self.now),
             guarded: leases.quorum.guarded,
             quiet_for: leases.voter.quiet_for(self.now),
         })
