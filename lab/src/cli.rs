@@ -20,6 +20,7 @@ standin-lab: the real standin against real kernels and real peers, in namespaces
   standin-lab bench failover [--runs N] [--json FILE] [--svg FILE] [--only SUBJECT]…
   standin-lab bench cluster [--quick] [--runs N] [--minutes M] [--json FILE] [--svg FILE]
                             [--record] [--only MEASUREMENT]…
+  standin-lab bench page               weight, first paint, what scrapes cost
 
 Options:
   --jobs N        cases at a time (default 2); those that measure time run alone all the same

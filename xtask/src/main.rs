@@ -35,7 +35,7 @@ enum Task {
     Ci(ci::Options),
     /// Lab cases in network namespaces of their own; without arguments, all of them.
     Lab(LabOptions),
-    /// Measurements beside the article's script, ucarp and keepalived.
+    /// Measurements beside the article's script, ucarp and keepalived; and of the page.
     Bench(BenchOptions),
     /// Seeds in the simulator, or faults planted to see whether it finds them.
     Sim(sim::Options),
@@ -75,7 +75,9 @@ Options of cluster:
       --svg <FILE>     a chart
       --record         tables, numbers and chart go into docs/
       --only <NAME>    this measurement alone; may be repeated: power-off, moves, drain,
-                       stop, restart, killed, hung, nodes, loss, busy";
+                       stop, restart, killed, hung, nodes, loss, busy
+
+`page` takes none: the page's weight and first paint, and what scrapes cost.";
 
 #[derive(Args)]
 #[command(after_help = BENCH_HELP)]

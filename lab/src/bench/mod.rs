@@ -1,5 +1,5 @@
 //! `bench failover`: our figures beside those of the systems people use today, in one set-up.
-//! `bench cluster` is in [`mod@cluster`].
+//! `bench cluster` is in [`mod@cluster`], `bench page` in [`page`].
 //!
 //! Owns the order of the measurements and what is printed. Each measurement runs in a sandbox of
 //! its own (`measure`) and gives one line of JSON; nothing else runs meanwhile. The machine is
@@ -8,6 +8,7 @@
 mod chart;
 mod cluster;
 mod measure;
+mod page;
 mod report;
 mod subject;
 
@@ -42,21 +43,22 @@ struct Options {
 /// Runs a benchmark.
 pub fn run(words: &[String]) -> Result<ExitCode> {
     let Some((which, rest)) = words.split_first() else {
-        bail!("which benchmark? `failover` or `cluster`")
+        bail!("which benchmark? `failover`, `cluster` or `page`")
     };
     match which.as_str() {
         "failover" => failover(rest),
         "cluster" => cluster::run(rest),
-        _ => bail!("there is no benchmark {which:?}; there are `failover` and `cluster`"),
+        "page" => page::run(rest),
+        _ => bail!("there is no benchmark {which:?}; there are `failover`, `cluster` and `page`"),
     }
 }
 
 /// One measurement, inside its sandbox.
 pub fn measure(lab: &Lab, what: &str, rest: &[String]) -> Result<()> {
-    if what == cluster::NAME {
-        cluster::measure(lab, rest)
-    } else {
-        measure::measure(lab, what, rest)
+    match what {
+        cluster::NAME => cluster::measure(lab, rest),
+        page::NAME => page::measure(lab, rest),
+        _ => measure::measure(lab, what, rest),
     }
 }
 

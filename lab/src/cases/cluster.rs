@@ -45,7 +45,7 @@ pub const CASES: &[Case] = &[
 pub(super) const DEAD_AFTER: Duration = Duration::from_millis(200);
 
 /// Nodes that run one file.
-pub(super) struct Cluster<'w, 'l> {
+pub struct Cluster<'w, 'l> {
     world: &'w World<'l>,
     pub(super) nodes: Vec<Rc<Host>>,
     daemons: RefCell<Vec<Option<Daemon>>>,
@@ -67,7 +67,7 @@ impl<'w, 'l> Cluster<'w, 'l> {
     }
 
     /// Starts all and waits until each has heard the others.
-    pub(super) fn start(world: &'w World<'l>, count: usize, text: &str) -> Result<Self> {
+    pub fn start(world: &'w World<'l>, count: usize, text: &str) -> Result<Self> {
         let cluster = Self::new(world, count, text)?;
         for node in 0..count {
             cluster.start_node(node)?;
@@ -124,11 +124,7 @@ impl<'w, 'l> Cluster<'w, 'l> {
     }
 
     /// Works with the daemon of a node.
-    pub(super) fn daemon<T>(
-        &self,
-        node: usize,
-        work: impl FnOnce(&Daemon) -> Result<T>,
-    ) -> Result<T> {
+    pub fn daemon<T>(&self, node: usize, work: impl FnOnce(&Daemon) -> Result<T>) -> Result<T> {
         let daemons = self.daemons.borrow();
         work(daemons[node].as_ref().context("a daemon that was started")?)
     }
@@ -156,7 +152,7 @@ impl<'w, 'l> Cluster<'w, 'l> {
     }
 
     /// Each address at home and known to the router there.
-    pub(super) fn wait_at_home(&self) -> Result<()> {
+    pub fn wait_at_home(&self) -> Result<()> {
         let homes = [("pinky", PINKY), ("brain", BRAIN)];
         for (name, number) in homes {
             self.wait_held_by(Family::V4.vip(number), name)?;
@@ -164,7 +160,7 @@ impl<'w, 'l> Cluster<'w, 'l> {
         Ok(())
     }
 
-    pub(super) fn stop_all(self) -> Result<()> {
+    pub fn stop_all(self) -> Result<()> {
         for daemon in self.daemons.into_inner().into_iter().flatten() {
             if daemon.process().ended().is_none() {
                 daemon.stop()?;
@@ -190,7 +186,7 @@ pub(super) fn run(lab: &Lab, host: &Host, line: &str) -> Result<String> {
 }
 
 /// A VIP for Pinky and one for Brain.
-pub(super) fn two_vips(family: Family) -> String {
+pub fn two_vips(family: Family) -> String {
     let vip = |number, home| {
         format!("[[vip]]\naddress = \"{}\"\nhome = \"{home}\"\n", family.vip(number))
     };

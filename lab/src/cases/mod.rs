@@ -5,7 +5,7 @@
 
 mod address;
 mod announce;
-mod cluster;
+pub mod cluster;
 mod demo;
 mod doubt;
 mod guard;
