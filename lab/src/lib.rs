@@ -21,6 +21,7 @@ mod sandbox;
 mod server;
 mod story;
 mod wait;
+mod watcher;
 mod world;
 
 pub use cli::main;

@@ -155,3 +155,30 @@ fn a_peer_behind_a_packet_filter_still_answers_arp() {
     assert!(said.contains("answers ARP, but no echo request"), "{said}");
     assert!(Path::new(&path).exists());
 }
+
+#[test]
+fn a_witness_needs_no_rights() {
+    let directory = Directory::new("witness");
+    let key = directory.0.join("key").to_string_lossy().into_owned();
+    assert!(standin(&["keygen", &key]).status.success());
+    let text = FILE.replace("isolated-when-unreachable = \"10.9.0.3\"", "authority = \"quorum\"")
+        + "[witnesses]\nsnowball = \"10.9.0.3\"\n";
+    let file = directory.file(&text);
+    let socket = directory.0.join("sock").to_string_lossy().into_owned();
+    // Inside a user namespace all capabilities are there, so they are dropped before it starts.
+    let script = format!(
+        "setpriv --bounding-set -all --inh-caps -all $STANDIN witness {file} --node snowball \
+         --socket {socket} & witness=$!; \
+         for try in $(seq 100); do [ -S {socket} ] && break; sleep 0.05; done; \
+         grep CapEff /proc/$witness/status; \
+         $STANDIN status --json --socket {socket}; kill $witness; wait $witness; echo ended $?"
+    );
+    let output = in_namespaces(&script);
+    let said = text_of(&output);
+    assert!(said.contains("CapEff:\t0000000000000000"), "{said}");
+    assert!(said.contains("\"node\": \"snowball\"") && said.contains("ended 0"), "{said}");
+}
+
+fn text_of(output: &Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
+}

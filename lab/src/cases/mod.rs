@@ -13,6 +13,7 @@ mod handback;
 mod hardship;
 mod manager;
 pub mod page;
+mod quorum;
 mod refusals;
 mod service;
 mod takeover;
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Case> {
         hardship::CASES,
         cluster::CASES,
         upheaval::CASES,
+        quorum::CASES,
         manager::CASES,
         address::CASES,
         announce::CASES,

@@ -25,6 +25,8 @@ enum Fault {
     Loss { port: String, percent: u32 },
     /// Nothing passes between two ports.
     Partition { one: String, other: String },
+    /// Nothing passes from one port to another; the other way it does.
+    OneWay { from: String, to: String },
     /// Nothing passes at these ports.
     Silence { ports: Vec<String> },
 }
@@ -40,6 +42,7 @@ impl Fault {
                 "iifname \"{one}\" oifname \"{other}\" drop;\n\
                  iifname \"{other}\" oifname \"{one}\" drop;\n"
             ),
+            Self::OneWay { from, to } => format!("iifname \"{from}\" oifname \"{to}\" drop;\n"),
             Self::Silence { ports } => {
                 let ports: Vec<String> = ports.iter().map(|port| format!("\"{port}\"")).collect();
                 let set = ports.join(", ");
@@ -101,6 +104,11 @@ impl Switch {
     /// Nothing passes between two ports any more, or everything does again.
     pub fn partition(&self, one: &str, other: &str, parted: bool) -> Result<()> {
         self.set(Fault::Partition { one: one.to_owned(), other: other.to_owned() }, parted)
+    }
+
+    /// Nothing passes from one port to another any more, or it does again.
+    pub fn cut_one_way(&self, from: &str, to: &str, cut: bool) -> Result<()> {
+        self.set(Fault::OneWay { from: from.to_owned(), to: to.to_owned() }, cut)
     }
 
     /// Nothing passes at these ports any more, from one moment on. Their carrier stays, and so the

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{ask, default_socket, table};
+use super::{ask, default_socket, page, table};
 use crate::failure::{Code, Failure, Result};
 
 /// Whom to ask, and how to print the answer.
@@ -171,6 +171,9 @@ pub fn explain(args: &ExplainArgs) -> Result<String> {
         lines.push(format!("  addresses: {}", addresses.join(", ")));
     }
     lines.push(format!("  why: {}", text(why.get("reason"))));
+    if let Some(lease) = why.get("lease").and_then(page::lease) {
+        lines.push(format!("  lease here: {lease}"));
+    }
     if let Some(last) = why.get("last_decided").filter(|last| last.is_object()) {
         lines.push(format!(
             "  last decided: {}, {}",

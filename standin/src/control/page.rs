@@ -3,10 +3,12 @@
 //! Owns what people see of it. Everything is in the JSON.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::table;
+use crate::duration;
 
 /// Heartbeats that are refused whenever a node starts: until it has proved that it is the one.
 const ORDINARY: [&str; 2] = ["unknown-incarnation", "past-incarnation"];
@@ -24,6 +26,9 @@ pub fn render(status: &Value) -> Option<String> {
         page.push_str(
             "CUT OFF: neither a node nor an address of isolated-when-unreachable answers\n",
         );
+    }
+    if let Some(authority) = status.get("authority").filter(|authority| authority.is_object()) {
+        let _ = writeln!(page, "{}", quorum(authority));
     }
     let rows = |key: &str| status.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let mut shown = Map::new();
@@ -52,9 +57,53 @@ pub fn render(status: &Value) -> Option<String> {
     Some(page)
 }
 
+/// Who votes, in a line.
+fn quorum(authority: &Value) -> String {
+    let number = |key: &str| authority.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let is = |key: &str| authority.get(key) == Some(&Value::Bool(true));
+    let voters = authority.get("voters").and_then(Value::as_array);
+    let voters: Vec<&str> = voters.into_iter().flatten().filter_map(Value::as_str).collect();
+    let by = if is("kernel_ends_it") { "the kernel" } else { "the lifetime of the addresses" };
+    let length = duration::show(Duration::from_millis(number("lease_ms")));
+    let mut line = format!(
+        "quorum: {} of {} votes ({}), a lease of {length}, ended by {by}",
+        number("needed"),
+        voters.len(),
+        voters.join(", ")
+    );
+    if !is("settled") {
+        line.push_str("; not every voter has taken over the latest change of voters");
+    }
+    let quiet = number("votes_in_ms");
+    if quiet > 0 {
+        let quiet = duration::show(Duration::from_millis(quiet));
+        let _ = write!(line, "; this one has just started and votes in {quiet}");
+    }
+    line
+}
+
+/// A group's lease, in some words.
+pub(super) fn lease(lease: &Value) -> Option<String> {
+    let number = |key: &str| lease.get(key).and_then(Value::as_u64);
+    if lease.get("claimed") != Some(&Value::Bool(true)) {
+        return None;
+    }
+    let (votes, needed) = (number("votes").unwrap_or(0), number("needed").unwrap_or(0));
+    let held = match number("left_ms") {
+        Some(left) => format!("{} left", duration::show(Duration::from_millis(left))),
+        None => "none yet".to_owned(),
+    };
+    let mut words = format!("{held}, {votes} votes of {needed} needed");
+    if let Some(waits) = lease.get("waits").and_then(Value::as_str) {
+        let _ = write!(words, "; waits: {waits}");
+    }
+    Some(words)
+}
+
 fn node(node: &Value) -> Value {
     let is = |key: &str| node.get(key) == Some(&Value::Bool(true));
     let state = node.get("state").and_then(Value::as_str).unwrap_or_default();
+    let state = if is("witness") && state == "takes part" { "votes" } else { state };
     let state = if is("drained") { format!("{state}, drained") } else { state.to_owned() };
     let name = node.get("name").and_then(Value::as_str).unwrap_or_default();
     let paths = node.get("paths").and_then(Value::as_array);
@@ -89,7 +138,12 @@ fn group(group: &Value) -> Value {
     if let Some(moving) = text("moving") {
         reason = format!("{moving}; {reason}");
     }
-    json!({ "vip": name, "on": text("holder").unwrap_or("nobody"), "reason": reason })
+    let mut row =
+        json!({ "vip": name, "on": text("holder").unwrap_or("nobody"), "reason": reason });
+    if let Some(words) = group.get("lease").and_then(lease) {
+        row["lease here"] = words.into();
+    }
+    row
 }
 
 #[cfg(test)]
@@ -102,6 +156,7 @@ mod tests {
             "version": "0.1.0", "pid": 7, "node": "pinky", "cluster": "web", "cut_off": true,
             "nodes": [
                 { "name": "pinky", "this": true, "state": "takes part", "paths": [] },
+                { "name": "edward", "witness": true, "state": "takes part", "paths": [] },
                 { "name": "brain", "state": "dead", "drained": true, "trouble": "another key",
                   "paths": [{ "address": "10.0.0.2", "heard_ms_ago": 1500 },
                             { "address": "10.1.0.2", "heard_ms_ago": null }] },
@@ -109,8 +164,14 @@ mod tests {
             "groups": [
                 { "group": "both", "addresses": ["10.0.0.9", "fd00::9"], "holder": "pinky",
                   "moving": "offered to brain", "reason": "brain is home" },
-                { "group": "10.0.0.8", "addresses": ["10.0.0.8"], "holder": null, "reason": "x" },
+                { "group": "10.0.0.8", "addresses": ["10.0.0.8"], "holder": null, "reason": "x",
+                  "lease": { "claimed": true, "left_ms": null, "votes": 1, "needed": 2,
+                             "waits": "brain has it" } },
+                { "group": "10.0.0.7", "addresses": ["10.0.0.7"], "holder": "pinky", "reason": "y",
+                  "lease": { "claimed": true, "left_ms": 240, "votes": 3, "needed": 2 } },
             ],
+            "authority": { "voters": ["pinky", "brain", "edward"], "needed": 2, "settled": true,
+                           "lease_ms": 300, "kernel_ends_it": true, "votes_in_ms": 120 },
             "malformed": {},
             "refused_heartbeats": { "unknown-key": 3, "unknown-incarnation": 2 },
         });
@@ -125,6 +186,10 @@ mod tests {
             "offered to brain; brain is home",
             "nobody",
             "heartbeats refused: unknown-key 3\n",
+            "quorum: 2 of 3 votes (pinky, brain, edward), a lease of 300ms, ended by the kernel; this \
+             one has just started and votes in 120ms\n",
+            "none yet, 1 votes of 2 needed; waits: brain has it",
+            "240ms left, 3 votes of 2 needed",
         ] {
             assert!(page.contains(words), "{words}: {page}");
         }

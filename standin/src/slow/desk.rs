@@ -14,7 +14,7 @@ use standin_sys::event::Wakeup;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Directory;
-use super::status::{Seen, SeenCluster};
+use super::status::{Seen, SeenCluster, of_lease};
 use crate::control::{Handler, Reply, Request};
 use crate::failure::nearest;
 use crate::link::{Answer, Command, Order, ToFast};
@@ -139,6 +139,8 @@ impl Desk {
             return Err(MIXED_UP.to_owned());
         };
         let addresses = directory.group_at(group).map(|(_, vips)| vips.to_vec());
+        let cluster = self.look().await?.cluster;
+        let lease = cluster.and_then(|seen| seen.status.groups.into_iter().nth(group)?.lease);
         let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         let last = book.last.get(&why.group);
         Ok(members(json!({ "explanation": {
@@ -147,6 +149,7 @@ impl Desk {
             "holder": why.present.as_deref(),
             "should_hold": why.holder.as_deref(),
             "reason": why.reason,
+            "lease": lease.as_ref().map(of_lease),
             "nodes": why.nodes,
             "changes": why.changes,
             "last_decided": last.map(|last| json!({

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use standin_core::config::{Vantage, VipId};
 use standin_core::io::CheckTarget;
-use standin_core::node::{ClusterStatus, NodeStatus};
+use standin_core::node::{ClusterStatus, LeaseStatus, NodeStatus, QuorumStatus};
 use standin_core::place::Life;
 use standin_core::status::{Check, Peer, Status, Vip};
 use standin_core::vip::Place;
@@ -73,6 +73,7 @@ fn of_cluster(seen: &SeenCluster, status: &Status) -> Value {
                 "should_hold": group.holder.as_deref(),
                 "moving": group.moving,
                 "placed": group.placed.as_deref(),
+                "lease": group.lease.as_ref().map(of_lease),
                 "reason": group.reason,
             })
         })
@@ -86,6 +87,7 @@ fn of_cluster(seen: &SeenCluster, status: &Status) -> Value {
         "pid": std::process::id(),
         "node": seen.node,
         "cluster": seen.name,
+        "authority": of_authority(cluster.quorum.as_ref()),
         "cut_off": cluster.isolated,
         "nodes": nodes.collect::<Vec<_>>(),
         "groups": groups,
@@ -94,6 +96,30 @@ fn of_cluster(seen: &SeenCluster, status: &Status) -> Value {
         "checks": status.checks.iter().map(of_check).collect::<Vec<_>>(),
         "malformed": counters(&status.malformed),
         "refused_heartbeats": counters(&cluster.refused),
+    })
+}
+
+/// `"none"`, or who votes.
+fn of_authority(quorum: Option<&QuorumStatus>) -> Value {
+    let Some(quorum) = quorum else { return json!("none") };
+    json!({
+        "voters": quorum.voters.iter().map(|name| &**name).collect::<Vec<_>>(),
+        "needed": quorum.needed,
+        "settled": quorum.settled,
+        "lease_ms": millis(quorum.length),
+        "kernel_ends_it": quorum.guarded,
+        "votes_in_ms": millis(quorum.quiet_for),
+    })
+}
+
+/// The lease of one group, as this node has it.
+pub(super) fn of_lease(lease: &LeaseStatus) -> Value {
+    json!({
+        "claimed": lease.claimed,
+        "left_ms": lease.left.map(millis),
+        "votes": lease.votes,
+        "needed": lease.needed,
+        "waits": lease.waits,
     })
 }
 
@@ -119,6 +145,7 @@ fn of_node(node: &NodeStatus, peer: Option<&Peer>) -> Value {
     json!({
         "name": &*node.name,
         "this": node.is_this,
+        "witness": node.witness,
         "state": state,
         "drained": node.draining,
         "heard_ms_ago": node.heard_ago.map(millis),

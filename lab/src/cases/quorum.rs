@@ -1,0 +1,430 @@
+//! `authority = "quorum"`: at no moment do two answer, whatever fails; and how little that costs.
+//!
+//! Owns three voters, two nodes and a witness or three nodes, and what is done to them. Every case is
+//! watched from outside at 1 kHz ([`Watcher`]).
+
+use std::cell::RefCell;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use standin_sys::signal::{SIGCONT, SIGHUP, SIGSTOP};
+
+use super::cluster::run;
+use super::{Case, alone};
+use crate::daemon::Daemon;
+use crate::story::Lab;
+use crate::wait::{self, PATIENCE};
+use crate::watcher::Watcher;
+use crate::world::{BRAIN, Family, Host, PINKY, SNOWBALL, World};
+
+pub const CASES: &[Case] = &[
+    alone("quorum_boots", "two nodes and a witness: held once, the witness says so", boots),
+    alone("quorum_frozen", "the holder is stopped at a stroke: its kernel ends it", frozen),
+    alone("quorum_frozen_three", "the same with three nodes", frozen_three),
+    alone("quorum_partition_pairs", "each pair is parted: nothing moves", partition_pairs),
+    alone("quorum_partition_holder", "the holder is parted from both: one after it", parted_holder),
+    alone("quorum_one_way", "cuts in one direction, from the holder and to it", one_way),
+    alone("quorum_witness_lost", "the witness goes and comes: nobody notices", witness_lost),
+    alone("quorum_two_lost", "without a majority nobody answers, and with one again", two_lost),
+    alone("quorum_power_off", "the holder loses its power: the lease is waited out", power_off),
+    alone("quorum_moves", "planned moves: nothing lost, and one agreed overlap", moves),
+    alone("quorum_restart_keep", "restart with --keep: never two, and soon there", restart_keep),
+    alone("quorum_add_witness", "a witness is added by reloads, one at a time", add_witness),
+];
+
+/// Longer than a busy machine keeps a process waiting: a lease that lapses for that is no failure of
+/// anybody's, but says nothing either.
+const LEASE: Duration = Duration::from_millis(400);
+const NAMES: [&str; 4] = ["pinky", "brain", "snowball", "edward"];
+/// Edward's number in its addresses.
+const EDWARD: u8 = 5;
+
+/// Voters and what they run.
+struct Voters<'w, 'l> {
+    world: &'w World<'l>,
+    hosts: Vec<Rc<Host>>,
+    /// How many of them are nodes; the others are witnesses.
+    nodes: usize,
+    /// How many of them are in the file.
+    listed: RefCell<usize>,
+    daemons: RefCell<Vec<Option<Daemon>>>,
+}
+
+impl<'w, 'l> Voters<'w, 'l> {
+    /// Three voters, not started yet.
+    fn new(world: &'w World<'l>, nodes: usize) -> Result<Self> {
+        let snowball = world.add_host("snowball", SNOWBALL)?;
+        let edward = world.add_host("edward", EDWARD)?;
+        let hosts = vec![world.pinky.clone(), world.brain.clone(), snowball, edward];
+        run(world.lab, &world.pinky, &format!("keygen {}/key", Lab::directory().display()))?;
+        let daemons = RefCell::new(hosts.iter().map(|_| None).collect());
+        Ok(Self { world, hosts, nodes, listed: RefCell::new(3), daemons })
+    }
+
+    /// Starts three, and waits until Brain has its address.
+    fn start(world: &'w World<'l>, nodes: usize) -> Result<Self> {
+        let voters = Self::new(world, nodes)?;
+        for host in [2, 0, 1] {
+            voters.start_one(host)?;
+        }
+        voters.wait_held_by("brain")?;
+        Ok(voters)
+    }
+
+    fn write(&self, host: usize) -> Result<()> {
+        let numbers = [PINKY, BRAIN, SNOWBALL, EDWARD];
+        let lines = |range: std::ops::Range<usize>| -> String {
+            let line = |n: usize| format!("{} = \"{}\"", NAMES[n], Family::V4.real(numbers[n]));
+            range.map(line).collect::<Vec<_>>().join("\n")
+        };
+        let listed = *self.listed.borrow();
+        let file = format!(
+            "cluster = \"lab\"\nkey-file = \"{}/key\"\nauthority = \"quorum\"\n\
+             [nodes]\n{}\n[witnesses]\n{}\n[[vip]]\naddress = \"{}\"\nhome = \"brain\"\n\
+             [timing]\ndead-after = \"{}ms\"\nback-after = \"300ms\"\n[control]\nsocket = \"{}\"\n",
+            Lab::directory().display(),
+            lines(0..self.nodes),
+            lines(self.nodes..listed),
+            vip(),
+            LEASE.as_millis(),
+            path(host, "sock")
+        );
+        fs::write(path(host, "toml"), file).context("write the file of the cluster")
+    }
+
+    fn start_one(&self, host: usize) -> Result<()> {
+        self.write(host)?;
+        let (at, file) = (&self.hosts[host], path(host, "toml"));
+        let mut command = at.command(self.world.lab.standin());
+        if host < self.nodes {
+            self.world.lab.say(format!("{}: standin run", NAMES[host]));
+            command.args(["run", &file]);
+        } else {
+            self.world.lab.say(format!("{}: standin witness", NAMES[host]));
+            command.args(["witness", &file, "--socket", &path(host, "sock")]);
+        }
+        command.args(["--node", NAMES[host], "--log", "json", "--log-level", "debug"]);
+        let daemon = at.start(self.world.lab, "standin", &mut command)?;
+        daemon.wait("started")?;
+        self.daemons.borrow_mut()[host] = Some(daemon);
+        Ok(())
+    }
+
+    fn daemon<T>(&self, host: usize, work: impl FnOnce(&Daemon) -> Result<T>) -> Result<T> {
+        let daemons = self.daemons.borrow();
+        work(daemons[host].as_ref().context("a daemon that was started")?)
+    }
+
+    fn ask(&self, host: usize, command: &str) -> Result<Value> {
+        let line = format!("{command} --json --socket {}", path(host, "sock"));
+        let said = run(self.world.lab, &self.hosts[host], &line)?;
+        serde_json::from_str(&said).with_context(|| format!("{command} said {said:?}"))
+    }
+
+    fn holders(&self) -> Vec<&str> {
+        let holders = self.hosts.iter().filter(|host| host.has(vip().into()));
+        holders.map(|host| host.name()).collect()
+    }
+
+    fn wait_held_by(&self, name: &str) -> Result<()> {
+        let what = format!("{} is on {name} and nowhere else", vip());
+        wait::until_true(&what, PATIENCE, || self.holders() == [name])
+    }
+
+    /// Watches the nodes; Brain answers from the beginning.
+    fn watch(&self) -> Result<Watcher> {
+        let watcher = Watcher::start(self.world, vip(), &self.hosts[..self.nodes])?;
+        watcher.wait_answered_by("brain", 0)?;
+        Ok(watcher)
+    }
+
+    fn stop_all(self) -> Result<()> {
+        for daemon in self.daemons.into_inner().into_iter().flatten() {
+            if daemon.process().ended().is_none() {
+                daemon.stop()?;
+            }
+        }
+        for host in &self.hosts {
+            ensure!(!host.has(vip().into()), "{} keeps {} after its end", host.name(), vip());
+        }
+        Ok(())
+    }
+}
+
+/// A file of a voter's own: the hosts of the lab share a file system.
+fn path(host: usize, ending: &str) -> String {
+    format!("{}/{}.{ending}", Lab::directory().display(), NAMES[host])
+}
+
+/// Brain's.
+fn vip() -> Ipv4Addr {
+    let std::net::IpAddr::V4(vip) = Family::V4.vip(BRAIN) else { unreachable!("an IPv4 address") };
+    vip
+}
+
+fn boots(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let voters = Voters::start(&world, 2)?;
+    let watcher = voters.watch()?;
+    wait::throughout("it stays", 5 * LEASE, || voters.holders() == ["brain"])?;
+    let status = voters.ask(1, "status")?;
+    ensure!(status["authority"]["needed"] == 2, "{status}");
+    ensure!(status["nodes"][2]["witness"] == true, "{status}");
+    ensure!(status["groups"][0]["lease"]["votes"] == 3, "{status}");
+    let seen = voters.ask(2, "status")?;
+    ensure!(seen["node"] == "snowball" && seen["groups"][0]["holder"] == "brain", "{seen}");
+    let verdict = watcher.finish()?;
+    verdict.never_two(false)?;
+    let silence = verdict.longest_silence();
+    lab.say(format!("the longest time without an answer: {} ms", silence.as_millis()));
+    ensure!(silence < LEASE, "a steady lease lapsed for {} ms", silence.as_millis());
+    let at = &voters.hosts[1];
+    let tables = at.command("nft").args(["list", "tables"]).output().context("nft")?;
+    let tables = String::from_utf8_lossy(&tables.stdout).into_owned();
+    ensure!(tables.contains("table arp standin-lab"), "{tables}");
+    let brain = at.clone();
+    voters.stop_all()?;
+    let tables = brain.command("nft").args(["list", "tables"]).output().context("nft")?;
+    ensure!(!String::from_utf8_lossy(&tables.stdout).contains("standin"), "tables are left behind");
+    Ok(())
+}
+
+fn frozen(lab: &Lab) -> Result<()> {
+    freeze(lab, 2)
+}
+
+fn frozen_three(lab: &Lab) -> Result<()> {
+    freeze(lab, 3)
+}
+
+fn freeze(lab: &Lab, nodes: usize) -> Result<()> {
+    let world = World::new(lab)?;
+    let voters = Voters::start(&world, nodes)?;
+    let watcher = voters.watch()?;
+    for round in 1..=3 {
+        lab.say(format!("round {round}: Brain's daemon is stopped"));
+        let mark = Watcher::mark_ns();
+        voters.daemon(1, |daemon| daemon.signal(SIGSTOP))?;
+        watcher.wait_answered_by("pinky", mark)?;
+        wait::throughout("nobody wakes up", LEASE, || voters.holders() != ["brain"])?;
+        lab.say("it wakes up");
+        let mark = Watcher::mark_ns();
+        voters.daemon(1, |daemon| daemon.signal(SIGCONT))?;
+        watcher.wait_answered_by("brain", mark)?;
+        voters.wait_held_by("brain")?;
+        wait::throughout("it stays", LEASE, || voters.holders() == ["brain"])?;
+    }
+    let verdict = watcher.finish()?;
+    verdict.never_two(true)?;
+    let gaps: Vec<u128> = verdict.gaps().iter().map(Duration::as_millis).collect();
+    lab.say(format!("from the last answer of one to the first of another: {gaps:?} ms"));
+    voters.stop_all()
+}
+
+fn partition_pairs(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let voters = Voters::start(&world, 2)?;
+    let watcher = voters.watch()?;
+    for (one, other) in [("pinky", "brain"), ("brain", "snowball"), ("pinky", "snowball")] {
+        lab.say(format!("{one} and {other} are parted"));
+        world.switch.partition(one, other, true)?;
+        wait::throughout("Brain has it", 6 * LEASE, || voters.holders() == ["brain"])?;
+        world.switch.partition(one, other, false)?;
+        wait::throughout("Brain has it", 4 * LEASE, || voters.holders() == ["brain"])?;
+    }
+    let verdict = watcher.finish()?;
+    verdict.never_two(false)?;
+    let silence = verdict.longest_silence();
+    lab.say(format!("the longest time without an answer: {} ms", silence.as_millis()));
+    ensure!(silence < LEASE, "it lapsed for {} ms", silence.as_millis());
+    voters.stop_all()
+}
+
+/// Brain hears neither of the other voters, or again. The watcher and the router reach it.
+fn part_brain(world: &World<'_>, parted: bool) -> Result<()> {
+    ["pinky", "snowball"].iter().try_for_each(|port| world.switch.partition("brain", port, parted))
+}
+
+fn parted_holder(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let voters = Voters::start(&world, 2)?;
+    let watcher = voters.watch()?;
+    for _ in 0..3 {
+        lab.say("Brain is parted from both");
+        let mark = Watcher::mark_ns();
+        part_brain(&world, true)?;
+        watcher.wait_answered_by("pinky", mark)?;
+        wait::throughout("Pinky's alone", 3 * LEASE, || voters.holders() == ["pinky"])?;
+        lab.say("and it is mended");
+        let mark = Watcher::mark_ns();
+        part_brain(&world, false)?;
+        watcher.wait_answered_by("brain", mark)?;
+        voters.wait_held_by("brain")?;
+        wait::throughout("it stays", 2 * LEASE, || voters.holders() == ["brain"])?;
+    }
+    let verdict = watcher.finish()?;
+    verdict.never_two(true)?;
+    let gaps: Vec<u128> = verdict.gaps().iter().map(Duration::as_millis).collect();
+    lab.say(format!("from the last answer of one to the first of another: {gaps:?} ms"));
+    voters.stop_all()
+}
+
+fn one_way(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let voters = Voters::start(&world, 2)?;
+    let watcher = voters.watch()?;
+    for outwards in [true, false] {
+        for others in [&["pinky"][..], &["snowball"], &["pinky", "snowball"]] {
+            let set = |cut: bool| {
+                others.iter().try_for_each(|other| {
+                    let (from, to) = if outwards { ("brain", *other) } else { (*other, "brain") };
+                    world.switch.cut_one_way(from, to, cut)
+                })
+            };
+            let way = if outwards { "to" } else { "from" };
+            lab.say(format!("nothing comes {way} {} of Brain's", others.join(" and ")));
+            set(true)?;
+            wait::throughout("never two have it in turn", 6 * LEASE, || {
+                voters.holders().len() < 3
+            })?;
+            set(false)?;
+            voters.wait_held_by("brain")?;
+            watcher.wait_answered_by("brain", Watcher::mark_ns())?;
+        }
+    }
+    watcher.finish()?.never_two(true)?;
+    voters.stop_all()
+}
+
+fn witness_lost(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let voters = Voters::start(&world, 2)?;
+    let watcher = voters.watch()?;
+    voters.hosts[2].kill_processes()?;
+    wait::throughout("Brain has it", 6 * LEASE, || voters.holders() == ["brain"])?;
+    voters.start_one(2)?;
+    wait::until_true("the witness votes again", PATIENCE, || {
+        voters.ask(1, "status").is_ok_and(|status| status["groups"][0]["lease"]["votes"] == 3)
+    })?;
+    let verdict = watcher.finish()?;
+    verdict.never_two(false)?;
+    let silence = verdict.longest_silence();
+    ensure!(silence < LEASE, "it lapsed for {} ms", silence.as_millis());
+    voters.stop_all()
+}
+
+fn two_lost(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let voters = Voters::start(&world, 2)?;
+    let watcher = voters.watch()?;
+    lab.say("Pinky and the witness lose their power");
+    voters.hosts[2].kill_processes()?;
+    voters.hosts[0].kill_processes()?;
+    wait::until_true("Brain gives it up", PATIENCE, || voters.holders().is_empty())?;
+    let lost = voters.daemon(1, |daemon| daemon.wait("lease-lost"))?;
+    ensure!(lost.text("group") == vip().to_string(), "{lost:?}");
+    let mark = Watcher::mark_ns();
+    wait::throughout("nobody has it", 4 * LEASE, || voters.holders().is_empty())?;
+    ensure!(watcher.answers().iter().all(|one| one.at_ns <= mark), "somebody answered alone");
+    voters.start_one(2)?;
+    watcher.wait_answered_by("brain", Watcher::mark_ns())?;
+    watcher.finish()?.never_two(false)?;
+    voters.stop_all()
+}
+
+fn power_off(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let voters = Voters::start(&world, 2)?;
+    let watcher = voters.watch()?;
+    let mark = Watcher::mark_ns();
+    world.power_off(&world.brain)?;
+    watcher.wait_answered_by("pinky", mark)?;
+    let verdict = watcher.finish()?;
+    verdict.never_two(false)?;
+    let silence = verdict.longest_silence();
+    lab.say(format!("nobody answered for {} ms", silence.as_millis()));
+    ensure!(silence <= LEASE + Duration::from_millis(150), "for {} ms", silence.as_millis());
+    wait::until_true("Brain's kernel drops what nobody renews", PATIENCE, || {
+        voters.holders() == ["pinky"]
+    })?;
+    voters.stop_all()
+}
+
+fn moves(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let voters = Voters::start(&world, 2)?;
+    let watcher = voters.watch()?;
+    let client = world.ask(vip().into(), 1000)?;
+    client.wait_answered_by("brain", 0, PATIENCE)?;
+    for round in 0..6 {
+        let to = ["pinky", "brain"][round % 2];
+        let mark = Watcher::mark_ns();
+        voters.ask(round % 2, &format!("move {} {to}", vip()))?;
+        voters.wait_held_by(to)?;
+        watcher.wait_answered_by(to, mark)?;
+        client.wait_answered_by(to, client.mark(), PATIENCE)?;
+        wait::throughout("it stays", LEASE, || voters.holders() == [to])?;
+    }
+    let record = client.finish();
+    watcher.finish()?.never_two(true)?;
+    lab.say(format!("{} requests, {} lost", record.sent(), record.lost()));
+    ensure!(record.lost() == 0, "{} of {} were lost", record.lost(), record.sent());
+    voters.stop_all()
+}
+
+fn restart_keep(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let voters = Voters::start(&world, 2)?;
+    let watcher = voters.watch()?;
+    voters.ask(1, "stop --keep")?;
+    voters.daemon(1, |daemon| daemon.wait_end(PATIENCE).map(drop))?;
+    let mark = Watcher::mark_ns();
+    voters.start_one(1)?;
+    watcher.wait_answered_by("brain", mark)?;
+    voters.wait_held_by("brain")?;
+    let verdict = watcher.finish()?;
+    verdict.never_two(true)?;
+    let silence = verdict.longest_silence();
+    lab.say(format!("nobody answered for {} ms", silence.as_millis()));
+    voters.stop_all()
+}
+
+fn add_witness(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let voters = Voters::start(&world, 2)?;
+    let watcher = voters.watch()?;
+    lab.say("Edward is added to the file, one voter after the other");
+    *voters.listed.borrow_mut() = 4;
+    voters.start_one(3)?;
+    for host in [2, 0, 1] {
+        let mark = voters.daemon(host, |daemon| Ok(daemon.mark()))?;
+        voters.write(host)?;
+        voters.daemon(host, |daemon| daemon.signal(SIGHUP))?;
+        voters.daemon(host, |daemon| daemon.wait_after(mark, "reloaded", PATIENCE).map(drop))?;
+    }
+    wait::until_true("every voter has taken it over", PATIENCE, || {
+        voters.ask(1, "status").is_ok_and(|status| {
+            status["authority"]["settled"] == true && status["groups"][0]["lease"]["votes"] == 4
+        })
+    })?;
+    lab.say("two at once are refused");
+    *voters.listed.borrow_mut() = 2;
+    voters.write(0)?;
+    let mark = voters.daemon(0, |daemon| Ok(daemon.mark()))?;
+    voters.daemon(0, |daemon| daemon.signal(SIGHUP))?;
+    let refused = voters.daemon(0, |daemon| daemon.wait_after(mark, "reload-refused", PATIENCE))?;
+    ensure!(refused.message().contains("voters change one at a time"), "{refused:?}");
+    lab.say("three of the four are enough");
+    voters.hosts[2].kill_processes()?;
+    wait::throughout("Brain has it", 6 * LEASE, || voters.holders() == ["brain"])?;
+    let verdict = watcher.finish()?;
+    verdict.never_two(false)?;
+    let silence = verdict.longest_silence();
+    lab.say(format!("the longest time without an answer: {} ms", silence.as_millis()));
+    ensure!(silence < LEASE, "it lapsed for {} ms", silence.as_millis());
+    voters.stop_all()
+}
