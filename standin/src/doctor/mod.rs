@@ -12,6 +12,7 @@ mod finding;
 mod interfaces;
 mod managers;
 mod names;
+mod pages;
 mod paths;
 mod programs;
 mod sandbox;
@@ -160,6 +161,7 @@ pub fn examine(
     sysctls::judge(&patient, &used, findings);
     managers::judge(&patient, &used, findings);
     secrets::judge(&patient, findings);
+    pages::judge(&patient, findings);
     programs::judge(&patient, findings);
     clock::judge_source(&patient, findings);
     Ok(Some(node))

@@ -396,3 +396,24 @@ fn a_coarse_clock_source_is_no_clock() {
     host.write(source, "hpet\n");
     assert!(host.complaints(FILE).starts_with("warn  clock  hpet"));
 }
+
+#[test]
+fn a_page_that_could_not_be_served_is_told_before_a_run_is() {
+    let mut host = Host::new("pages");
+    host.write("/etc/standin/token", "a-token-of-some-length\n");
+    let remote = |listen: &str, token: &str| {
+        format!(
+            "{FILE}[http]\nlisten = \"{listen}\"\nallow-remote = true\ntoken-file = \"{token}\"\n"
+        )
+    };
+    assert_eq!(host.complaints(&format!("{FILE}[http]\n")), "");
+    let said = host.complaints(&remote("10.0.0.7", "/etc/standin/token"));
+    assert!(said.contains("everybody can read it"), "{said}");
+    let token = host.path("/etc/standin/token");
+    fs::set_permissions(token, fs::Permissions::from_mode(0o600)).expect("a mode");
+    let said = host.complaints(&remote("10.0.0.7", "/etc/standin/token"));
+    assert!(said.contains("10.0.0.7 is no address of this host"), "{said}");
+    assert_eq!(host.complaints(&remote("10.0.0.1", "/etc/standin/token")), "");
+    let said = host.complaints(&remote("10.0.0.1", "/etc/standin/nothing"));
+    assert!(said.contains("cannot read token-file"), "{said}");
+}
