@@ -7,13 +7,13 @@
 //!
 //! The tables outlive the process whenever an address may: killed, hung, or stopped with `--keep`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use standin_core::config::VipId;
 use standin_core::{Input, Instant, step};
-use standin_sys::netlink::nftables::{Guard, Leftover};
+use standin_sys::netlink::nftables::{Guard, Leftover, Managed};
 
 use super::{FastLoop, now};
 
@@ -22,8 +22,8 @@ use super::{FastLoop, now};
 pub struct GuardPlan {
     /// The tables' name, in the families `arp`, `ip` and `ip6`.
     pub name: String,
-    /// The addresses that are answered for under a lease only.
-    pub managed: Vec<IpAddr>,
+    /// The addresses that are answered for under a lease only; those of one group have one term.
+    pub managed: Vec<Managed>,
     /// Whether a run without the tables would break a promise.
     pub needed: bool,
 }
@@ -32,7 +32,8 @@ pub struct GuardPlan {
 #[derive(Debug)]
 pub(super) struct Leases {
     guard: Option<Guard>,
-    managed: BTreeSet<IpAddr>,
+    /// Their terms.
+    managed: BTreeMap<IpAddr, u32>,
     /// The addresses that the kernel was told not to answer for.
     quieted: BTreeSet<IpAddr>,
 }
@@ -61,7 +62,7 @@ impl Leases {
             // A planned move goes without its moment of quiet.
             Err(_) => None,
         };
-        let managed = plan.managed.iter().copied().collect();
+        let managed = plan.managed.iter().map(|one| (one.ip, one.term)).collect();
         Ok(Self { guard, managed, quieted: BTreeSet::new() })
     }
 
@@ -69,28 +70,26 @@ impl Leases {
     /// [`Leases::forget`].
     pub(super) fn change(&mut self, plan: &GuardPlan) -> standin_sys::Result<()> {
         let quieted: Vec<IpAddr> = std::mem::take(&mut self.quieted).into_iter().collect();
-        let new: Vec<IpAddr> = plan
-            .managed
-            .iter()
-            .filter(|address| !self.managed.contains(address))
-            .copied()
-            .collect();
+        let known = |one: &&Managed| self.managed.get(&one.ip) == Some(&one.term);
+        let changed = plan.managed.iter().any(|one| !known(&one));
         let Some(guard) = &mut self.guard else { return Ok(()) };
         if !quieted.is_empty() {
             guard.quiet(&quieted, false)?;
         }
-        if !new.is_empty() {
-            guard.manage(&new)?;
+        if changed {
+            guard.manage(&plan.managed)?;
         }
-        self.managed.extend(new);
+        self.managed.extend(plan.managed.iter().map(|one| (one.ip, one.term)));
         Ok(())
     }
 
     /// Takes everything out that is not managed any more. What went out of the file has left its
     /// interface; what stays on one may be answered for without a lease from now on.
     pub(super) fn forget(&mut self, plan: &GuardPlan) -> standin_sys::Result<()> {
-        let kept: BTreeSet<IpAddr> = plan.managed.iter().copied().collect();
-        let gone: Vec<IpAddr> = self.managed.difference(&kept).copied().collect();
+        let kept: BTreeMap<IpAddr, u32> =
+            plan.managed.iter().map(|one| (one.ip, one.term)).collect();
+        let gone = self.managed.keys().filter(|ip| !kept.contains_key(ip));
+        let gone: Vec<IpAddr> = gone.copied().collect();
         if let Some(guard) = &mut self.guard
             && !gone.is_empty()
         {
@@ -150,10 +149,9 @@ impl FastLoop<'_> {
     pub(super) fn extend_leases(&mut self, renewal: &mut Renewal) {
         let Some(until) = renewal.until.take() else { return };
         let groups = std::mem::take(&mut renewal.groups);
-        let vips = groups.iter().flat_map(|(_, vips)| vips.iter());
-        let addresses: Vec<IpAddr> = vips.map(|vip| self.installs[vip.index()].address).collect();
+        let terms: Vec<u32> = groups.iter().filter_map(|(_, vips)| self.term_of(vips)).collect();
         let result = self.leases().and_then(|leases| {
-            let renewed = leases.guard()?.renew(&addresses, until.as_nanos());
+            let renewed = leases.guard()?.renew_terms(&terms, until.as_nanos());
             renewed.map_err(|error| error.to_string())
         });
         self.answered = true;
@@ -165,13 +163,18 @@ impl FastLoop<'_> {
     }
 
     pub(super) fn end_lease(&mut self, group: usize, vips: &[VipId]) {
-        let addresses: Vec<IpAddr> =
-            vips.iter().map(|vip| self.installs[vip.index()].address).collect();
+        let terms: Vec<u32> = self.term_of(vips).into_iter().collect();
         let result = self.leases().and_then(|leases| {
-            leases.guard()?.release(&addresses).map_err(|error| error.to_string())
+            leases.guard()?.release_terms(&terms).map_err(|error| error.to_string())
         });
         self.answered = true;
         step(&mut self.node, now(), Input::LeaseEnded { group, result });
+    }
+
+    /// The term of a group: its addresses have the same.
+    fn term_of(&self, vips: &[VipId]) -> Option<u32> {
+        let address = self.installs[vips.first()?.index()].address;
+        self.beats.as_ref()?.leases.as_ref()?.managed.get(&address).copied()
     }
 
     fn leases(&mut self) -> Result<&mut Leases, String> {

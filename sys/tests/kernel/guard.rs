@@ -10,8 +10,8 @@ use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use standin_sys::clock::boottime_ns;
 use standin_sys::netlink::AddressSpec;
 use standin_sys::netlink::nftables::{
-    Chain, ChainKind, Expression, Family, Guard, Hook, Key, Leftover, NetfilterSocket, Support,
-    Table,
+    Chain, ChainKind, Expression, Family, Guard, Hook, Key, Leftover, Managed, NetfilterSocket,
+    Support, Table,
 };
 use standin_sys::netns::{LOOPBACK_INDEX, NetNamespace, spawn_in};
 use standin_sys::packet::PacketSocket;
@@ -23,6 +23,8 @@ use crate::world::{Host, eventually, running, wire};
 pub const CASES: &[Case] = &[
     ("a guarded VIP answers only while held, IPv4", || held_only(V4)),
     ("a guarded VIP answers only while held, IPv6", || held_only(V6)),
+    ("VIPs of one term are held and let go as one, IPv4", || terms(V4)),
+    ("VIPs of one term are held and let go as one, IPv6", || terms(V6)),
     ("a lease ends with no process alive", ends_alone),
     ("a quiet VIP is not found and serves on, IPv4", || quiet(V4)),
     ("a quiet VIP is not found and serves on, IPv6", || quiet(V6)),
@@ -204,6 +206,43 @@ fn held_only(vip: &str) {
     guard.remove().unwrap();
     world.finds();
     world.serves();
+}
+
+/// A term is one element of the kernel's, whatever number of VIPs it is about.
+fn terms(vip: &str) {
+    const OURS: u32 = 7;
+    const THEIRS: u32 = 8;
+    let world = World::new(vip);
+    let managed = [Managed { ip: world.vip, term: OURS }];
+    let mut guard = world.right.run(|| Guard::install(NAME, &managed, Leftover::Replace)).unwrap();
+    let hold = |guard: &mut Guard, term: u32| {
+        eventually("a renewal in time", || match guard.renew_terms(&[term], deadline(60_000)) {
+            Ok(()) => Some(()),
+            Err(error) if error.errno() == Some(libc::ESTALE) => None,
+            Err(error) => panic!("{error}"),
+        });
+    };
+    hold(&mut guard, THEIRS);
+    assert!(!world.answers(), "another's term says nothing about this VIP");
+    hold(&mut guard, OURS);
+    eventually("an answer under the term", || world.answers().then_some(()));
+    // The next run of the same instance finds the term running.
+    drop(guard);
+    let mut guard = world.right.run(|| Guard::install(NAME, &managed, Leftover::KeepHeld)).unwrap();
+    assert!(world.answers(), "a term runs on through a restart");
+    // Another VIP joins, and this one keeps its term; then it is left out and has none.
+    let other: IpAddr =
+        if world.vip.is_ipv4() { "10.0.0.101" } else { "fd00::101" }.parse().unwrap();
+    guard.manage(&[managed[0], Managed { ip: other, term: THEIRS }]).unwrap();
+    assert!(world.answers());
+    guard.release_terms(&[OURS]).unwrap();
+    assert!(!world.answers(), "released");
+    hold(&mut guard, OURS);
+    guard.manage(&[Managed { ip: other, term: OURS }]).unwrap();
+    assert!(!world.answers(), "it is managed still, and of no term");
+    guard.renew_terms(&[OURS], deadline(5)).unwrap_err();
+    guard.remove().unwrap();
+    assert!(world.answers(), "nothing guards it any more");
 }
 
 fn ends_alone() {
@@ -469,7 +508,7 @@ pub fn powerless_child() -> ExitCode {
     };
     set_capabilities(None, none).unwrap();
     println!("{}", Support::probe().unwrap_err());
-    let vips = [V4.parse().unwrap()];
+    let vips: [IpAddr; 1] = [V4.parse().unwrap()];
     println!("{}", Guard::install(NAME, &vips, Leftover::Replace).unwrap_err());
     ExitCode::SUCCESS
 }

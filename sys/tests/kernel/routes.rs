@@ -105,7 +105,7 @@ impl World {
 
     fn guard(&self, leftover: Leftover) -> Guard {
         let routed = Self::routed();
-        self.right.run(|| Guard::install_routed(NAME, &[], &routed, leftover)).unwrap()
+        self.right.run(|| Guard::install_routed::<IpAddr>(NAME, &[], &routed, leftover)).unwrap()
     }
 }
 
@@ -218,7 +218,7 @@ fn restart() {
     assert!(!world.answers([10, 9, 1, 9]));
     drop(guard);
     // A run that holds nothing as routes has rules for none.
-    let mut guard = world.right.run(|| Guard::install(NAME, &[], Leftover::KeepHeld)).unwrap();
+    let mut guard = world.right.run(|| Guard::install::<IpAddr>(NAME, &[], Leftover::KeepHeld)).unwrap();
     world.serves([10, 9, 1, 9]);
     guard.route(&World::routed()).unwrap();
     assert!(!world.answers([10, 9, 1, 9]));

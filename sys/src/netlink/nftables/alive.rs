@@ -15,7 +15,8 @@ use std::time::Duration;
 use super::guard::{Guard, Support};
 use super::ranges::{Range, ranges_of};
 use super::scheme::{self, ROUTED_FAMILIES};
-use super::transaction::{Key, Table, Transaction};
+use super::set::Key;
+use super::transaction::{Table, Transaction};
 use crate::error::{Error, Result};
 
 impl Support {

@@ -16,6 +16,10 @@
 //! For addresses that are held as routes there are two sets and some rules more: see
 //! [`Guard::sign_life`].
 //!
+//! VIPs that share a lease have a term: `term-of` maps each managed VIP to the number of its term,
+//! and a VIP is also held while its term is in the set `terms`. So a renewal is one element
+//! however many VIPs a group has.
+//!
 //! The tables outlive the process, on purpose: it is when the daemon is dead that they are
 //! needed. `nft delete table ip NAME`, or [`Guard::remove_named`], takes them away.
 //!
@@ -50,10 +54,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::alive;
+use super::managed::{self, Leased, Managed, ips_of};
 use super::ranges::{Range, ranges_of};
 use super::scheme::{self, Extent};
+use super::set::Key;
 use super::socket::NetfilterSocket;
-use super::transaction::{Family, Key, Table, Transaction, is_plain_name};
+use super::transaction::{Family, Table, Transaction, is_plain_name};
 use crate::clock::boottime_ns;
 use crate::error::{Error, Result};
 
@@ -201,19 +207,24 @@ impl Guard {
     /// `EAFNOSUPPORT` where the kernel cannot guard one of the VIPs, `EPERM` without
     /// `CAP_NET_ADMIN` and while another process owns tables of that name, `EINVAL` for a name
     /// that `nft` would have to quote.
-    pub fn install(name: &str, managed: &[IpAddr], leftover: Leftover) -> Result<Self> {
+    pub fn install<M: Copy + Into<Managed>>(
+        name: &str,
+        managed: &[M],
+        leftover: Leftover,
+    ) -> Result<Self> {
         Self::install_routed(name, managed, &[], leftover)
     }
 
     /// The same, with addresses that are held as routes: at no moment are they answered for without
     /// a sign of life.
-    pub fn install_routed(
+    pub fn install_routed<M: Copy + Into<Managed>>(
         name: &str,
-        managed: &[IpAddr],
+        managed: &[M],
         routed: &[Ipv4Addr],
         leftover: Leftover,
     ) -> Result<Self> {
         check_name(name)?;
+        let managed: Vec<Managed> = managed.iter().map(|one| (*one).into()).collect();
         let mut socket = NetfilterSocket::open()?;
         let support = Support::ask(&mut socket)?;
         let routed = ranges_of(routed.iter().copied());
@@ -227,11 +238,11 @@ impl Guard {
             renews_in_place: false,
             ticket: 0,
         };
-        guard.check_covered(managed)?;
+        guard.check_covered(&ips_of(&managed))?;
         guard.check_routes(&routed)?;
-        let kept = leftover == Leftover::KeepHeld && guard.create(managed, &routed, true).is_ok();
+        let kept = leftover == Leftover::KeepHeld && guard.create(&managed, &routed, true).is_ok();
         if !kept {
-            guard.create(managed, &routed, false)?;
+            guard.create(&managed, &routed, false)?;
         }
         guard.renews_in_place = guard.ask_how_to_renew()?;
         Ok(guard)
@@ -239,7 +250,7 @@ impl Guard {
 
     /// Creates the tables anew, or makes them what they should be around the leases in them: in
     /// one transaction either way, so that there is no moment without rules.
-    fn create(&mut self, managed: &[IpAddr], routed: &[Range], keep: bool) -> Result<()> {
+    fn create(&mut self, managed: &[Managed], routed: &[Range], keep: bool) -> Result<()> {
         let mut transaction = self.socket.transaction();
         for &family in &self.families {
             let table = Table { family, name: &self.name };
@@ -251,8 +262,7 @@ impl Guard {
             for set in [scheme::MANAGED, scheme::QUIET] {
                 transaction.clear_set(table, set);
             }
-            let keys = keys_of(managed, family);
-            transaction.add_elements(table, scheme::MANAGED, &keys, None);
+            managed::fill(&mut transaction, table, managed);
         }
         self.socket.commit(transaction)
     }
@@ -299,26 +309,34 @@ impl Guard {
     /// again: the VIPs are held no longer than before, perhaps not at all. Of more than 1000 VIPs
     /// some may have been renewed all the same, until the deadline and no longer.
     pub fn renew(&mut self, vips: &[IpAddr], deadline_ns: u64) -> Result<()> {
+        self.check_covered(vips)?;
         for some in vips.chunks(VIPS_PER_TICKET) {
-            let mut outcome = Attempt::Refused;
-            for _ in 0..TICKET_ATTEMPTS {
-                let ticket = self.ticket()?;
-                outcome = match self.attempt(&ticket, some, deadline_ns)? {
-                    Attempt::Refused if outcome == Attempt::Late => outcome,
-                    now => now,
-                };
-                if outcome == Attempt::InTime {
-                    break;
-                }
-            }
-            match outcome {
-                Attempt::InTime => {}
-                Attempt::Late => return self.give_up(vips, true),
-                // What was renewed before these is held until the deadline and no longer.
-                Attempt::Refused => return self.give_up(vips, false),
-            }
+            self.renew_leased(Leased::Vips(some), Leased::Vips(vips), deadline_ns)?;
         }
         Ok(())
+    }
+
+    /// As [`renew`](Self::renew), for all VIPs of these terms: one element for each term, however
+    /// many VIPs it has.
+    pub fn renew_terms(&mut self, terms: &[u32], deadline_ns: u64) -> Result<()> {
+        for some in terms.chunks(VIPS_PER_TICKET) {
+            self.renew_leased(Leased::Terms(some), Leased::Terms(terms), deadline_ns)?;
+        }
+        Ok(())
+    }
+
+    /// What was renewed of `all` before `some` is held until the deadline and no longer.
+    fn renew_leased(&mut self, some: Leased<'_>, all: Leased<'_>, deadline_ns: u64) -> Result<()> {
+        let mut too_long = false;
+        for _ in 0..TICKET_ATTEMPTS {
+            let ticket = self.ticket()?;
+            match self.attempt(&ticket, some, deadline_ns)? {
+                Attempt::InTime => return Ok(()),
+                Attempt::Late => too_long = true,
+                Attempt::Refused => {}
+            }
+        }
+        self.give_up(all, too_long)
     }
 
     /// Takes a ticket. What is decided between taking and using it is decided in time.
@@ -339,20 +357,26 @@ impl Guard {
 
     /// As [`renew`](Self::renew), once, with a ticket taken before.
     pub fn renew_with(&mut self, ticket: &Ticket, vips: &[IpAddr], deadline_ns: u64) -> Result<()> {
-        match self.attempt(ticket, vips, deadline_ns)? {
+        self.check_covered(vips)?;
+        let leased = Leased::Vips(vips);
+        match self.attempt(ticket, leased, deadline_ns)? {
             Attempt::InTime => Ok(()),
-            Attempt::Late => self.give_up(vips, true),
-            Attempt::Refused => self.give_up(vips, false),
+            Attempt::Late => self.give_up(leased, true),
+            Attempt::Refused => self.give_up(leased, false),
         }
     }
 
-    fn attempt(&mut self, ticket: &Ticket, vips: &[IpAddr], deadline_ns: u64) -> Result<Attempt> {
-        self.check_covered(vips)?;
-        let allowance_ms = TICKET_MS + vips.len() as u64 / VIPS_PER_MS;
+    fn attempt(
+        &mut self,
+        ticket: &Ticket,
+        leased: Leased<'_>,
+        deadline_ns: u64,
+    ) -> Result<Attempt> {
+        let allowance_ms = TICKET_MS + leased.count() as u64 / VIPS_PER_MS;
         let left_ms = deadline_ns.saturating_sub(ticket.taken_ns) / NS_PER_MS;
         let timeout_ms = left_ms.saturating_sub(allowance_ms);
         if timeout_ms < TIMEOUT_MIN_MS {
-            return Err(Error::from_errno(self.holding(vips), libc::ETIMEDOUT)
+            return Err(Error::from_errno(self.holding(leased), libc::ETIMEDOUT)
                 .with_explanation("the lease ends too soon to be renewed"));
         }
         let mut transaction = self.socket.transaction();
@@ -361,11 +385,12 @@ impl Guard {
             transaction.delete_elements(table, scheme::TICKET, &[Key::Number(ticket.number)]);
         }
         let in_place = self.renews_in_place;
-        self.each_family(&mut transaction, vips, |transaction, table, keys| {
-            transaction.add_elements(table, scheme::HELD, keys, Some(timeout_ms));
+        let set = leased.set();
+        self.each_family(&mut transaction, leased, |transaction, table, keys| {
+            transaction.add_elements(table, set, keys, Some(timeout_ms));
             if !in_place {
-                transaction.delete_elements(table, scheme::HELD, keys);
-                transaction.add_elements(table, scheme::HELD, keys, Some(timeout_ms));
+                transaction.delete_elements(table, set, keys);
+                transaction.add_elements(table, set, keys, Some(timeout_ms));
             }
         });
         match self.socket.commit(transaction) {
@@ -389,24 +414,31 @@ impl Guard {
         Ok(!self.families.iter().all(|&family| there(family)))
     }
 
-    fn give_up(&mut self, vips: &[IpAddr], too_long: bool) -> Result<()> {
+    fn give_up(&mut self, leased: Leased<'_>, too_long: bool) -> Result<()> {
         if too_long {
-            self.release(vips)?;
+            self.take_out(leased.set(), leased, Some(TIMEOUT_MIN_MS))?;
         }
-        Err(Error::from_errno(self.holding(vips), libc::ESTALE)
+        Err(Error::from_errno(self.holding(leased), libc::ESTALE)
             .with_explanation("more than 10 ms passed before the kernel had done it"))
     }
 
-    fn holding(&self, vips: &[IpAddr]) -> String {
-        match vips {
-            [ip] => format!("hold {ip} in tables {}", self.name),
-            vips => format!("hold {} VIPs in tables {}", vips.len(), self.name),
+    fn holding(&self, leased: Leased<'_>) -> String {
+        match leased {
+            Leased::Vips([ip]) => format!("hold {ip} in tables {}", self.name),
+            Leased::Vips(vips) => format!("hold {} VIPs in tables {}", vips.len(), self.name),
+            Leased::Terms(terms) => format!("hold {} leases in tables {}", terms.len(), self.name),
         }
     }
 
     /// Ends the lease of these VIPs at once, whether or not they are held.
     pub fn release(&mut self, vips: &[IpAddr]) -> Result<()> {
-        self.take_out(scheme::HELD, vips, Some(TIMEOUT_MIN_MS))
+        self.check_covered(vips)?;
+        self.take_out(scheme::HELD, Leased::Vips(vips), Some(TIMEOUT_MIN_MS))
+    }
+
+    /// Ends these terms at once, whether or not they run.
+    pub fn release_terms(&mut self, terms: &[u32]) -> Result<()> {
+        self.take_out(scheme::TERMS, Leased::Terms(terms), Some(TIMEOUT_MIN_MS))
     }
 
     /// While a VIP is quiet the kernel answers neither ARP nor NDP for it, nor asks in its name;
@@ -415,34 +447,29 @@ impl Guard {
         if quiet {
             self.put_in(scheme::QUIET, vips)
         } else {
-            self.take_out(scheme::QUIET, vips, None)
+            self.check_covered(vips)?;
+            self.take_out(scheme::QUIET, Leased::Vips(vips), None)
         }
-    }
-
-    /// Puts VIPs under the guard: from now on they are answered for only while held.
-    pub fn manage(&mut self, vips: &[IpAddr]) -> Result<()> {
-        self.put_in(scheme::MANAGED, vips)
-    }
-
-    /// Takes VIPs out of the guard: from now on nothing keeps the kernel from answering for them.
-    pub fn unmanage(&mut self, vips: &[IpAddr]) -> Result<()> {
-        self.take_out(scheme::MANAGED, vips, None)
     }
 
     fn put_in(&mut self, set: &str, vips: &[IpAddr]) -> Result<()> {
         self.check_covered(vips)?;
         let mut transaction = self.socket.transaction();
-        self.each_family(&mut transaction, vips, |transaction, table, keys| {
+        self.each_family(&mut transaction, Leased::Vips(vips), |transaction, table, keys| {
             transaction.add_elements(table, set, keys, None);
         });
         self.socket.commit(transaction)
     }
 
     /// Adding before deleting makes it no error that one is not there.
-    fn take_out(&mut self, set: &str, vips: &[IpAddr], timeout_ms: Option<u64>) -> Result<()> {
-        self.check_covered(vips)?;
+    pub(super) fn take_out(
+        &mut self,
+        set: &str,
+        leased: Leased<'_>,
+        timeout_ms: Option<u64>,
+    ) -> Result<()> {
         let mut transaction = self.socket.transaction();
-        self.each_family(&mut transaction, vips, |transaction, table, keys| {
+        self.each_family(&mut transaction, leased, |transaction, table, keys| {
             transaction.add_elements(table, set, keys, timeout_ms);
             transaction.delete_elements(table, set, keys);
         });
@@ -452,50 +479,24 @@ impl Guard {
     fn each_family(
         &self,
         transaction: &mut Transaction,
-        vips: &[IpAddr],
+        leased: Leased<'_>,
         mut change: impl FnMut(&mut Transaction, Table<'_>, &[Key]),
     ) {
         for &family in &self.families {
-            let keys = keys_of(vips, family);
+            let keys = leased.keys(family);
             if !keys.is_empty() {
                 change(transaction, Table { family, name: &self.name }, &keys);
             }
         }
     }
 
-    fn check_covered(&self, vips: &[IpAddr]) -> Result<()> {
+    pub(super) fn check_covered(&self, vips: &[IpAddr]) -> Result<()> {
         let uncovered = vips.iter().find(|&&ip| {
             !scheme::families_of(ip).iter().all(|family| self.families.contains(family))
         });
         let Some(ip) = uncovered else { return Ok(()) };
         let error = Error::from_errno(format!("guard {ip}"), libc::EAFNOSUPPORT);
         Err(error.with_explanation("this kernel's nf_tables lacks a part for it"))
-    }
-
-    /// The VIPs for which a process that died had the kernel answer nothing: its tables outlive it.
-    /// None where there are no tables of that name.
-    pub fn left_quiet(name: &str) -> Result<Vec<IpAddr>> {
-        let mut socket = NetfilterSocket::open()?;
-        let mut quiet = vec![];
-        for (family, found) in socket.tables()? {
-            if found != name {
-                continue;
-            }
-            let table = Table { family, name };
-            let elements = match socket.elements(table, scheme::QUIET) {
-                Ok(elements) => elements,
-                // Another's table, or one that goes at this moment.
-                Err(error) if error.errno() == Some(libc::ENOENT) => continue,
-                Err(error) => return Err(error),
-            };
-            quiet.extend(elements.into_iter().filter_map(|element| match element.key {
-                Key::Ip(ip) => Some(ip),
-                Key::Number(_) => None,
-            }));
-        }
-        quiet.sort_unstable();
-        quiet.dedup();
-        Ok(quiet)
     }
 
     /// Which VIPs are held at the moment, and for how long yet, as the kernel says.
@@ -544,11 +545,6 @@ fn remove(socket: &mut NetfilterSocket, name: &str) -> Result<()> {
     socket.commit(transaction)
 }
 
-fn keys_of(vips: &[IpAddr], family: Family) -> Vec<Key> {
-    let ours = |ip: &&IpAddr| scheme::families_of(**ip).contains(&family);
-    vips.iter().filter(ours).map(|&ip| Key::Ip(ip)).collect()
-}
-
 fn check_name(name: &str) -> Result<()> {
     if is_plain_name(name) {
         return Ok(());
@@ -565,7 +561,7 @@ mod tests {
 
     #[test]
     fn names_that_need_quotes_are_refused_before_the_kernel_is_asked() {
-        let error = Guard::install("a b", &[], Leftover::Replace).unwrap_err();
+        let error = Guard::install::<IpAddr>("a b", &[], Leftover::Replace).unwrap_err();
         assert_eq!(
             error.to_string(),
             "name tables \"a b\": Invalid argument (begin with a letter; letters, digits, '-', \
@@ -578,8 +574,8 @@ mod tests {
     fn an_address_has_its_families() {
         let (v4, v6): (IpAddr, IpAddr) =
             ([10, 0, 0, 1].into(), [0xfd00, 0, 0, 0, 0, 0, 0, 1].into());
-        assert_eq!(keys_of(&[v4, v6], Family::Arp), [Key::Ip(v4)]);
-        assert_eq!(keys_of(&[v4, v6], Family::Ip), [Key::Ip(v4)]);
-        assert_eq!(keys_of(&[v4, v6], Family::Ip6), [Key::Ip(v6)]);
+        assert_eq!(Leased::Vips(&[v4, v6]).keys(Family::Arp), [Key::Ip(v4)]);
+        assert_eq!(Leased::Vips(&[v4, v6]).keys(Family::Ip), [Key::Ip(v4)]);
+        assert_eq!(Leased::Vips(&[v4, v6]).keys(Family::Ip6), [Key::Ip(v6)]);
     }
 }

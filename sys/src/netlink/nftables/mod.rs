@@ -12,13 +12,17 @@
 
 mod alive;
 pub mod guard;
+pub mod managed;
 pub mod ranges;
 pub mod rule;
 mod scheme;
+pub mod set;
 pub mod socket;
 pub mod transaction;
 
 pub use guard::{Guard, Held, Leftover, Support, Ticket};
+pub use managed::Managed;
 pub use rule::{Base, Comparison, Expression, MetaKey, Verdict};
+pub use set::{Key, KeyType, Set};
 pub use socket::{Element, NetfilterSocket};
-pub use transaction::{Chain, ChainKind, Family, Hook, Key, KeyType, Set, Table, Transaction};
+pub use transaction::{Chain, ChainKind, Family, Hook, Table, Transaction};

@@ -6,8 +6,9 @@
 use std::net::Ipv4Addr;
 
 use super::rule::LIST_ELEMENT;
+use super::set::Key;
 use super::transaction::{
-    ELEMENT_KEY, ELEMENTS, ELEMENTS_PER_MESSAGE, Key, NEW_ELEMENTS, Table, Transaction,
+    ELEMENT_KEY, ELEMENTS, ELEMENTS_PER_MESSAGE, NEW_ELEMENTS, Table, Transaction,
 };
 
 /// `NFTA_SET_ELEM_FLAGS` and its `NFT_SET_ELEM_INTERVAL_END`.

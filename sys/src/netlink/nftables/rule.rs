@@ -1,7 +1,8 @@
 //! The expressions of which a rule is made (`linux/netfilter/nf_tables.h`).
 //!
 //! A rule runs its expressions in order; one that does not match ends it. What a load puts into
-//! the register, the comparison or look-up behind it reads: one register is enough for us.
+//! the register, the comparison or look-up behind it reads: a second register is needed for
+//! what a map gives alone.
 //!
 //! Owns their encoding. Never knows which rule is whose.
 
@@ -9,6 +10,8 @@ use super::super::message::Payload;
 
 /// `NFT_REG_1`: 16 bytes, the size of an IPv6 address.
 const REGISTER: u32 = 1;
+/// `NFT_REG_2`: likewise.
+const SECOND_REGISTER: u32 = 2;
 /// `NFT_REG_VERDICT`.
 const VERDICT_REGISTER: u32 = 0;
 
@@ -90,6 +93,19 @@ pub enum Expression {
         /// Goes on if it is *not* an element.
         inverse: bool,
     },
+    /// Loads what the map gives for the register into a second one. A packet for which it has
+    /// nothing does not match.
+    Map {
+        /// The map, in the rule's own table.
+        map: String,
+    },
+    /// As [`Expression::Lookup`], for the second register.
+    LookupMapped {
+        /// The set, in the rule's own table.
+        set: String,
+        /// Goes on if it is *not* an element.
+        inverse: bool,
+    },
     /// Counts the packets that come this far, for people who list the rules.
     Counter,
     /// Ends the rule with a verdict.
@@ -106,7 +122,7 @@ impl Expression {
             Self::DestinationType => "fib",
             Self::Meta(_) => "meta",
             Self::Compare(..) => "cmp",
-            Self::Lookup { .. } => "lookup",
+            Self::Lookup { .. } | Self::Map { .. } | Self::LookupMapped { .. } => "lookup",
             Self::Counter => "counter",
             Self::Constant(_) | Self::Verdict(_) => "immediate",
             Self::Redirect => "redir",
@@ -163,6 +179,18 @@ impl Expression {
             Self::Lookup { set, inverse } => {
                 // NFTA_LOOKUP_SET, _SREG, _FLAGS.
                 data.attribute_text(1, set).attribute_be32(2, REGISTER);
+                if *inverse {
+                    data.attribute_be32(5, LOOKUP_INVERSE);
+                }
+            }
+            Self::Map { map } => {
+                // NFTA_LOOKUP_SET, _SREG, _DREG.
+                data.attribute_text(1, map)
+                    .attribute_be32(2, REGISTER)
+                    .attribute_be32(3, SECOND_REGISTER);
+            }
+            Self::LookupMapped { set, inverse } => {
+                data.attribute_text(1, set).attribute_be32(2, SECOND_REGISTER);
                 if *inverse {
                     data.attribute_be32(5, LOOKUP_INVERSE);
                 }

@@ -5,7 +5,8 @@
 use std::net::IpAddr;
 
 use super::rule::{Base, Comparison, Expression, MetaKey, Verdict};
-use super::transaction::{Chain, ChainKind, Family, Hook, KeyType, Set, Table, Transaction};
+use super::set::{KeyType, Set};
+use super::transaction::{Chain, ChainKind, Family, Hook, Table, Transaction};
 
 pub(super) const FAMILIES: [Family; 3] = [Family::Arp, Family::Ip, Family::Ip6];
 
@@ -15,6 +16,12 @@ pub(super) const MANAGED: &str = "managed";
 pub(super) const HELD: &str = "held";
 /// VIPs that no neighbour shall learn from us.
 pub(super) const QUIET: &str = "quiet";
+/// Managed VIPs that share a lease: the number of their term, [`NO_TERM`] for those that do not.
+pub(super) const TERM_OF: &str = "term-of";
+/// The terms that run, each with a timeout.
+pub(super) const TERMS: &str = "terms";
+/// Never runs.
+pub(super) const NO_TERM: u32 = 0;
 /// Proof that a renewal comes in time; in every family, though one is enough.
 pub(super) const TICKET: &str = "ticket";
 
@@ -83,14 +90,19 @@ pub(super) fn create(transaction: &mut Transaction, table: Table<'_>, flags: u32
         (HELD, key, true),
         (QUIET, key, false),
         (TICKET, KeyType::Number, true),
+        (TERMS, KeyType::Number, true),
     ] {
-        transaction.create_set(table, Set { name, key, timeout, ranges: false });
+        transaction.create_set(table, Set { name, key, timeout, ranges: false, data: None });
     }
+    let data = Some(KeyType::Number);
+    let terms = Set { name: TERM_OF, key, timeout: false, ranges: false, data };
+    transaction.create_set(table, terms);
     let routed = extent.routed && ROUTED_FAMILIES.contains(&table.family);
     if routed {
-        let set = Set { name: ROUTED, key, timeout: false, ranges: true };
+        let set = Set { name: ROUTED, key, timeout: false, ranges: true, data: None };
         transaction.create_set(table, set);
-        let set = Set { name: ALIVE, key: KeyType::Number, timeout: true, ranges: false };
+        let set =
+            Set { name: ALIVE, key: KeyType::Number, timeout: true, ranges: false, data: None };
         transaction.create_set(table, set);
     }
     for (name, hook, rules) in chains(table.family, Extent { routed, ..extent }) {
@@ -130,7 +142,7 @@ fn chains(family: Family, extent: Extent) -> Vec<(&'static str, Hook, Vec<Rule>)
         // What is only passing on its way to another holder is none of our business. Asked last:
         // few packets come so far.
         let mut rule = selected(&[], &destination, MANAGED);
-        rule.push(Expression::Lookup { set: HELD.into(), inverse: true });
+        rule.extend(not_leased());
         rule.extend(is_local());
         rule.extend(drop_counted());
         let mut rules = vec![rule];
@@ -152,8 +164,7 @@ fn icmpv6(kind: u8) -> Rule {
 /// Drops what has an address that is managed and not held.
 fn unheld(condition: &[Expression], address: &Expression) -> Rule {
     let mut rule = selected(condition, address, MANAGED);
-    // A look-up keeps the register.
-    rule.push(Expression::Lookup { set: HELD.into(), inverse: true });
+    rule.extend(not_leased());
     rule.extend(drop_counted());
     rule
 }
@@ -172,6 +183,16 @@ fn orphaned(address: &Expression, condition: &[Expression]) -> Rule {
     rule.extend_from_slice(condition);
     rule.extend(drop_counted());
     rule
+}
+
+/// Goes on with what is not held, by itself or by its term. A look-up keeps the register. Every
+/// managed VIP has a term: without one a rule would end here and let it through.
+fn not_leased() -> [Expression; 3] {
+    [
+        Expression::Lookup { set: HELD.into(), inverse: true },
+        Expression::Map { map: TERM_OF.into() },
+        Expression::LookupMapped { set: TERMS.into(), inverse: true },
+    ]
 }
 
 /// Drops what has an address that is quiet.

@@ -15,9 +15,10 @@ use super::super::message::{
 };
 use super::super::socket::{Failure, open_protocol, receive_datagram, reply_buffer};
 use super::rule::DATA_VALUE;
+use super::set::Key;
 use super::transaction::{
     ELEMENT_EXPIRATION, ELEMENT_KEY, ELEMENT_TIMEOUT, ELEMENTS, Family, GENERIC_LENGTH,
-    GET_ELEMENTS, GET_TABLE, Key, NEW_ELEMENTS, Table, Transaction, message_type,
+    GET_ELEMENTS, GET_TABLE, NEW_ELEMENTS, Table, Transaction, message_type,
 };
 use crate::error::{Error, Result};
 use crate::raw;

@@ -7,12 +7,12 @@
 //! delete' in one transaction makes sure that something is gone, and nobody ever sees it created.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use super::super::message::{
     HEADER_LENGTH, Payload, append_message, attributes, read_ip, read_u32,
 };
 use super::rule::{DATA_VALUE, Expression, LIST_ELEMENT};
+use super::set::{Key, Set};
 
 /// `NFNL_MSG_BATCH_BEGIN` and `_END`; libc does not name them all.
 const BATCH_BEGIN: u16 = 0x10;
@@ -38,12 +38,15 @@ const DELETE_ELEMENTS: u16 = 14;
 /// `_EXPIRATION`.
 pub(super) const ELEMENTS: u16 = 3;
 pub(super) const ELEMENT_KEY: u16 = 1;
+const ELEMENT_DATA: u16 = 2;
 pub(super) const ELEMENT_TIMEOUT: u16 = 4;
 pub(super) const ELEMENT_EXPIRATION: u16 = 5;
 
 /// `NFT_SET_INTERVAL`, `NFT_SET_TIMEOUT`.
 const SET_HAS_RANGES: u32 = 4;
 const SET_HAS_TIMEOUT: u32 = 0x10;
+/// `NFT_SET_MAP`.
+const SET_IS_MAP: u32 = 8;
 /// A list of elements is one attribute, which holds at most 64 KiB: 1000 IPv6 addresses with
 /// their timeouts take 40.
 pub(super) const ELEMENTS_PER_MESSAGE: usize = 1000;
@@ -151,57 +154,12 @@ pub struct Chain<'n> {
     pub priority: i32,
 }
 
-/// What a set holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyType {
-    /// IPv4 addresses.
-    Ipv4,
-    /// IPv6 addresses.
-    Ipv6,
-    /// Numbers of four bytes.
-    Number,
-}
-
-impl KeyType {
-    /// The type by which `nft` prints the elements, and their length in bytes.
-    fn number_and_length(self) -> (u32, u32) {
-        match self {
-            Self::Ipv4 => (7, 4),
-            Self::Ipv6 => (8, 16),
-            Self::Number => (19, 4),
-        }
-    }
-}
-
-/// A set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Set<'n> {
-    /// Its name, unique in the table.
-    pub name: &'n str,
-    /// What it holds.
-    pub key: KeyType,
-    /// Whether its elements may have timeouts.
-    pub timeout: bool,
-    /// Whether its elements are ranges.
-    pub ranges: bool,
-}
-
-/// An element's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key {
-    /// An address.
-    Ip(IpAddr),
-    /// A number, held in the machine's byte order.
-    Number(u32),
-}
-
-impl Key {
-    pub(super) fn encode(self, payload: &mut Payload<'_>) {
-        match self {
-            Self::Ip(ip) => payload.attribute_ip(DATA_VALUE, ip),
-            Self::Number(number) => payload.attribute_u32(DATA_VALUE, number),
-        };
-    }
+/// What elements have besides their keys.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extra {
+    timeout_ms: Option<u64>,
+    /// What they are mapped to.
+    value: Option<Key>,
 }
 
 /// What one message of a batch is about.
@@ -264,7 +222,8 @@ impl Transaction {
         self.push("create", name, NEW_SET, libc::NLM_F_CREATE, table, |payload| {
             let (key, length) = set.key.number_and_length();
             let timeout = if set.timeout { SET_HAS_TIMEOUT } else { 0 };
-            let flags = timeout | if set.ranges { SET_HAS_RANGES } else { 0 };
+            let map = if set.data.is_some() { SET_IS_MAP } else { 0 };
+            let flags = timeout | map | if set.ranges { SET_HAS_RANGES } else { 0 };
             // NFTA_SET_TABLE, _NAME, _FLAGS, _KEY_TYPE, _KEY_LEN, _ID.
             payload
                 .attribute_text(1, table.name)
@@ -273,6 +232,11 @@ impl Transaction {
                 .attribute_be32(4, key)
                 .attribute_be32(5, length)
                 .attribute_be32(10, id);
+            if let Some(data) = set.data {
+                // NFTA_SET_DATA_TYPE, _DATA_LEN.
+                let (data, length) = data.number_and_length();
+                payload.attribute_be32(6, data).attribute_be32(7, length);
+            }
         })
     }
 
@@ -330,12 +294,25 @@ impl Transaction {
         keys: &[Key],
         timeout_ms: Option<u64>,
     ) -> &mut Self {
-        self.elements("add", NEW_ELEMENTS, libc::NLM_F_CREATE, table, set, keys, timeout_ms)
+        let change = ("add", NEW_ELEMENTS, libc::NLM_F_CREATE);
+        self.elements(change, table, set, keys, Extra { timeout_ms, value: None })
+    }
+
+    /// Maps these keys to a value. `EEXIST` where one is mapped to another.
+    pub fn map_elements(
+        &mut self,
+        table: Table<'_>,
+        map: &str,
+        keys: &[Key],
+        value: Key,
+    ) -> &mut Self {
+        let change = ("add", NEW_ELEMENTS, libc::NLM_F_CREATE);
+        self.elements(change, table, map, keys, Extra { timeout_ms: None, value: Some(value) })
     }
 
     /// Deletes elements from a set. `ENOENT` where one is not there, or has timed out.
     pub fn delete_elements(&mut self, table: Table<'_>, set: &str, keys: &[Key]) -> &mut Self {
-        self.elements("delete", DELETE_ELEMENTS, 0, table, set, keys, None)
+        self.elements(("delete", DELETE_ELEMENTS, 0), table, set, keys, Extra::default())
     }
 
     /// Deletes all elements of a set.
@@ -346,16 +323,13 @@ impl Transaction {
         })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one private form of two public calls")]
     fn elements(
         &mut self,
-        verb: &'static str,
-        kind: u16,
-        flags: i32,
+        (verb, kind, flags): (&'static str, u16, i32),
         table: Table<'_>,
         set: &str,
         keys: &[Key],
-        timeout_ms: Option<u64>,
+        extra: Extra,
     ) -> &mut Self {
         for some in keys.chunks(ELEMENTS_PER_MESSAGE) {
             let name = format!("set {set} of {table}");
@@ -366,7 +340,10 @@ impl Transaction {
                     for &key in some {
                         list.nest(LIST_ELEMENT, |element| {
                             element.nest(ELEMENT_KEY, |value| key.encode(value));
-                            if let Some(timeout_ms) = timeout_ms {
+                            if let Some(value) = extra.value {
+                                element.nest(ELEMENT_DATA, |data| value.encode(data));
+                            }
+                            if let Some(timeout_ms) = extra.timeout_ms {
                                 element.attribute_be64(ELEMENT_TIMEOUT, timeout_ms);
                             }
                         });
@@ -478,6 +455,7 @@ pub(super) fn is_plain_name(name: &str) -> bool {
 mod tests {
     use std::net::Ipv4Addr;
 
+    use super::super::set::KeyType;
     use super::*;
 
     const TABLE: Table<'static> = Table { family: Family::Arp, name: "t" };
@@ -505,8 +483,10 @@ mod tests {
     #[test]
     fn sets_and_chains_to_the_byte() {
         let mut transaction = Transaction::new(0);
-        transaction
-            .create_set(TABLE, Set { name: "h", key: KeyType::Ipv4, timeout: true, ranges: false });
+        transaction.create_set(
+            TABLE,
+            Set { name: "h", key: KeyType::Ipv4, timeout: true, ranges: false, data: None },
+        );
         let kind = ChainKind::Filter;
         let chain = Chain { name: "o", kind, hook: Hook::Output, priority: -300 };
         transaction.create_chain(TABLE, chain);
