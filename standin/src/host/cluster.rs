@@ -67,7 +67,7 @@ pub fn prepare_cluster(
     let locks = locks_for(&vips, held)?;
     let guarded = guarded(file)?;
     let (mut plan, settings) = plan(file, me, guarded, &mut kernel)?;
-    let guard = guard_plan(file, guarded);
+    let guard = guard_plan(&file.cluster, &settings, guarded, |vip| plan.vips[vip.index()].address);
     let disowned = plan.disown(&fast::left_quiet(&guard.name));
     let checks: Vec<_> = file.checks.iter().map(|named| named.check.clone()).collect();
     let (prepared_checks, core_checks) = place_checks(file, &plan, probers(&checks)?);

@@ -2,18 +2,22 @@
 //!
 //! Owns the refusal of a lease that this kernel could not end in time. Changes nothing.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use standin_core::cluster::settings::{Authority, Quorum, Settings};
-use standin_core::lease::LENGTH_MIN_UNGUARDED;
+use standin_core::cluster::settings::{
+    Authority, GroupSettings, OnDoubt as CoreOnDoubt, Quorum, Settings,
+};
+use standin_core::config::VipId;
 use standin_core::lease::electorate::{self, Electorate, Electorates};
+use standin_core::lease::{Key, LENGTH_MIN_UNGUARDED};
 use standin_core::place::{NodeId, NodeSet};
-use standin_sys::netlink::nftables::Support;
+use standin_sys::netlink::nftables::{Managed, Support};
 
 use crate::duration;
 use crate::failure::{Code, Failure, Result};
 use crate::fast::GuardPlan;
-use crate::file::{self, ClusterFile, OnDoubt};
+use crate::file::{self, ClusterFile};
 
 /// The longest name that nftables takes without quotes from us.
 const TABLE_NAME_LENGTH_MAX: usize = 63;
@@ -107,16 +111,32 @@ pub fn witnesses(file: &ClusterFile) -> NodeSet {
     witnesses.map(|id| NodeId(u16::from(id.0))).collect()
 }
 
-/// The tables that keep this cluster's leases, and which addresses they keep silent.
-pub fn guard_plan(file: &ClusterFile, guarded: bool) -> GuardPlan {
-    let kept = |group: &&file::VipGroup| guarded && group.on_doubt == OnDoubt::Release;
-    let managed: Vec<IpAddr> = file
-        .vips
-        .iter()
-        .filter(kept)
-        .flat_map(|group| group.addresses().map(|(address, _)| address))
-        .collect();
-    GuardPlan { name: table_name(&file.cluster), managed, needed: guarded }
+/// The tables that keep this cluster's leases, and which addresses they keep silent. `address`
+/// gives the address of a VIP.
+pub fn guard_plan(
+    cluster: &str,
+    settings: &Settings,
+    guarded: bool,
+    address: impl Fn(VipId) -> IpAddr,
+) -> GuardPlan {
+    let mut terms = BTreeSet::new();
+    let mut managed = Vec::new();
+    let kept = |group: &&GroupSettings| guarded && group.on_doubt == CoreOnDoubt::Release;
+    for group in settings.groups.iter().filter(kept) {
+        let term = term_of(group.lease, &mut terms);
+        managed.extend(group.vips.iter().map(|vip| Managed { ip: address(*vip), term }));
+    }
+    GuardPlan { name: table_name(cluster), managed, needed: guarded }
+}
+
+/// The number of a group's term: the same in the next run of this instance, which finds the
+/// leases of this one running.
+fn term_of(lease: Key, taken: &mut BTreeSet<u32>) -> u32 {
+    let mut term = (lease.0 ^ (lease.0 >> 32)) as u32;
+    while term == 0 || !taken.insert(term) {
+        term = term.wrapping_add(1);
+    }
+    term
 }
 
 /// `standin-` and the cluster's name, so that two clusters on one host are in nobody's way.
@@ -133,6 +153,14 @@ pub fn table_name(cluster: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_groups_never_share_a_term() {
+        let mut taken = BTreeSet::new();
+        let same = [Key(7 << 32), Key(7), Key(0), Key(u64::from(u32::MAX))];
+        let terms = same.map(|lease| term_of(lease, &mut taken));
+        assert_eq!(terms, [7, 8, 1, u32::MAX]);
+    }
 
     #[test]
     fn two_clusters_have_tables_of_their_own_however_long_their_names() {

@@ -218,12 +218,13 @@ fn restart() {
     assert!(!world.answers([10, 9, 1, 9]));
     drop(guard);
     // A run that holds nothing as routes has rules for none.
-    let mut guard = world.right.run(|| Guard::install::<IpAddr>(NAME, &[], Leftover::KeepHeld)).unwrap();
+    let mut guard =
+        world.right.run(|| Guard::install::<IpAddr>(NAME, &[], Leftover::KeepHeld)).unwrap();
     world.serves([10, 9, 1, 9]);
     guard.route(&World::routed()).unwrap();
     assert!(!world.answers([10, 9, 1, 9]));
     guard.remove().unwrap();
-    let fresh = world.right.run(|| Guard::install(NAME, &[], Leftover::Replace));
+    let fresh = world.right.run(|| Guard::install::<IpAddr>(NAME, &[], Leftover::Replace));
     let error = fresh.unwrap().sign_life(Duration::from_secs(1)).unwrap_err();
     assert_eq!(error.errno(), Some(libc::ENOENT), "{error}");
 }
