@@ -15,6 +15,7 @@ mod names;
 mod pages;
 mod paths;
 mod programs;
+mod quorum;
 mod sandbox;
 mod secrets;
 mod sysctls;
@@ -32,7 +33,7 @@ use standin_sys::capability::{Capabilities, Capability};
 pub use finding::{Finding, Findings, Verdict};
 
 use crate::failure::{Code, Failure, Result};
-use crate::file::{self, ClusterFile, NodeId, Parsed, find_self};
+use crate::file::{self, ClusterFile, NodeId, Parsed, find_self, find_witness};
 use crate::host::{Ground, Kernel, RealKernel, os};
 
 const CHECK_EXAMPLES: &str = "\
@@ -150,12 +151,21 @@ pub fn examine(
     let node = match find_self(file, &hostname, &own, named) {
         Ok(node) => node,
         Err(failure) => {
-            findings.push(Finding::failure("node", &hostname, &failure));
-            return Ok(None);
+            let Ok(witness) = find_witness(file, &hostname, &own, named) else {
+                findings.push(Finding::failure("node", &hostname, &failure));
+                return Ok(None);
+            };
+            let patient = Patient { file, node: witness, ground: &mut ground, files };
+            let name = &file.node(witness).name;
+            findings.ok("node", name, "a witness: it needs no rights, and no interface is touched");
+            secrets::judge(&patient, findings);
+            clock::judge_source(&patient, findings);
+            return Ok(Some(witness));
         }
     };
     let mut patient = Patient { file, node, ground: &mut ground, files };
     rights(file, findings);
+    quorum::judge(file, findings);
     interfaces::own_addresses(&patient, findings);
     let used = interfaces::judge(&mut patient, findings);
     sysctls::judge(&patient, &used, findings);
@@ -215,7 +225,7 @@ fn as_text(parsed: &Parsed, node: Option<NodeId>, findings: &Findings, colour: b
             text,
             "{path}: cluster '{}', {}, {}, {}; digest {:016x}",
             file.cluster,
-            file::counted(file.nodes.len(), "node"),
+            voters(file),
             file::counted(file.vip_count() as usize, "VIP"),
             file::counted(file.checks.len(), "check"),
             file.digest()
@@ -236,6 +246,16 @@ fn as_text(parsed: &Parsed, node: Option<NodeId>, findings: &Findings, colour: b
     text.push_str(&if counts.is_empty() { "all is well".to_owned() } else { counts.join(", ") });
     text.push('\n');
     text
+}
+
+/// `2 nodes`, or `2 nodes, 1 witness`.
+fn voters(file: &ClusterFile) -> String {
+    let nodes = file::counted(file.nodes.len(), "node");
+    match file.witnesses.len() {
+        0 => nodes,
+        1 => format!("{nodes}, 1 witness"),
+        count => format!("{nodes}, {count} witnesses"),
+    }
 }
 
 fn as_json(parsed: &Parsed, node: Option<NodeId>, findings: &Findings, is_ok: bool) -> String {

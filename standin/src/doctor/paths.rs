@@ -16,7 +16,7 @@ use standin_sys::poll::{Interest, Poller};
 
 use super::{Finding, Findings};
 use crate::duration;
-use crate::file::{ClusterFile, NodeId};
+use crate::file::{Authority, ClusterFile, NodeId};
 use crate::host::os;
 
 /// Questions to each address: one may be lost, another may wait for ARP.
@@ -40,7 +40,9 @@ struct Asked {
 
 /// Asks everyone and judges the answers.
 pub fn judge(file: &ClusterFile, node: NodeId, findings: &mut Findings) {
-    let peers = file.node_ids().filter(|id| *id != node).flat_map(|id| {
+    let votes = file.authority != Authority::None;
+    let members = file.voter_ids().filter(|id| votes || !file.is_witness(*id));
+    let peers = members.filter(|id| *id != node).flat_map(|id| {
         let peer = file.node(id);
         peer.addresses.iter().map(|ip| (peer.name.clone(), *ip))
     });
