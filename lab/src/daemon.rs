@@ -126,6 +126,18 @@ impl Daemon {
         &self.log
     }
 
+    /// The processor time that it has used so far, in user and kernel mode (proc(5), `stat`: in
+    /// hundredths of a second).
+    pub fn processor_time(&self) -> Result<Duration> {
+        let path = format!("/proc/{}/stat", self.process.id());
+        let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+        // The name, in parentheses, may have spaces.
+        let (_, rest) = text.rsplit_once(") ").with_context(|| path.clone())?;
+        let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<u64>);
+        let ticks: u64 = ticks.sum::<Result<u64, _>>().with_context(|| path.clone())?;
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
     pub fn process(&self) -> &Rc<Process> {
         &self.process
     }

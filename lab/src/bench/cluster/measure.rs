@@ -26,6 +26,10 @@ const TAKEOVER_WITHIN: Duration = Duration::from_secs(30);
 const STEADY: Duration = Duration::from_millis(300);
 /// How long two holders are watched where nothing ends them.
 const WATCH: Duration = Duration::from_secs(8);
+/// Whose renewals are counted.
+const LEASE: Duration = Duration::from_millis(60);
+const QUIET_AFTER: Duration = Duration::from_secs(5);
+const COUNTED: Duration = Duration::from_secs(10);
 /// Processes that do nothing but take processors.
 const SPINNERS: usize = 4;
 
@@ -36,6 +40,9 @@ pub fn measure(lab: &Lab, words: &[String]) -> Result<()> {
     let amount = amount.context("how much is a number")?;
     let result = if what == "nodes" {
         many::measure(lab, subject)?
+    } else if what == "renewals" {
+        let addresses = subject.strip_prefix("vips-").and_then(|number| number.parse().ok());
+        renewals(&World::new(lab)?, addresses.with_context(|| format!("no {subject}"))?)?
     } else {
         let world = World::new(lab)?;
         let pair = Pair::start(&world, System::named(subject)?)?;
@@ -172,6 +179,20 @@ fn dumb(world: &World<'_>, pair: &Pair<'_, '_>, signal: i32) -> Result<Value> {
     result["nobody_ms"] = json!(milliseconds(watched.nobody));
     result["watched_s"] = json!(WATCH.as_secs());
     Ok(result)
+}
+
+/// What a lease costs its holder: its processor time while nothing happens.
+fn renewals(world: &World<'_>, addresses: u16) -> Result<Value> {
+    let pair = Pair::start_group(world, System::Quorum(LEASE), addresses)?;
+    // The first announcements are over.
+    std::thread::sleep(QUIET_AFTER);
+    let before = pair.daemon(Side::Home, Daemon::processor_time)?;
+    let begun = Instant::now();
+    std::thread::sleep(COUNTED);
+    let after = pair.daemon(Side::Home, Daemon::processor_time)?;
+    let spent = after.saturating_sub(before);
+    let share = spent.as_secs_f64() / begun.elapsed().as_secs_f64();
+    Ok(json!({ "processor_percent": (share * 1e5).round() / 1e3 }))
 }
 
 /// 20 % of the frames are lost each way between the two.

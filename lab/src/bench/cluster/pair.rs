@@ -96,12 +96,20 @@ pub struct Pair<'w, 'l> {
     daemons: RefCell<[Option<Daemon>; 2]>,
     /// The third voter and its host, under a quorum.
     witness: Option<(Daemon, Rc<Host>)>,
+    /// How many addresses the VIP's group has.
+    addresses: u16,
 }
 
 impl<'w, 'l> Pair<'w, 'l> {
     /// Starts both; returns when home has the VIP and the other watches.
     pub fn start(world: &'w World<'l>, system: System) -> Result<Self> {
-        let mut pair = Self { world, system, daemons: RefCell::default(), witness: None };
+        Self::start_group(world, system, 1)
+    }
+
+    /// The same, with so many addresses that move as one.
+    pub fn start_group(world: &'w World<'l>, system: System, addresses: u16) -> Result<Self> {
+        let daemons = RefCell::default();
+        let mut pair = Self { world, system, daemons, witness: None, addresses };
         if system.is_ours() {
             keygen(world.lab, &world.pinky)?;
         }
@@ -204,9 +212,14 @@ impl<'w, 'l> Pair<'w, 'l> {
             System::Standin(Some(time)) => (String::new(), String::new(), timing(time)),
             System::Standin(None) | System::Keepalived(_) => Default::default(),
         };
+        let more = self.addresses.checked_sub(1).filter(|more| *more > 0).map(|more| {
+            let [high, low] = more.to_be_bytes();
+            format!(", \"10.{LAN}.100.1-10.{LAN}.{}.{low}\"", 100 + high)
+        });
+        let more = more.unwrap_or_default();
         format!(
             "cluster = \"bench\"\nkey-file = \"{directory}/key\"\n{head}[nodes]\npinky = \"{}\"\n\
-             brain = \"{}\"\n{voters}[[vip]]\naddress = \"{}\"\nhome = \"brain\"\n{timing}\
+             brain = \"{}\"\n{voters}[[vip]]\naddress = [\"{}\"{more}]\ninterface = \"eth0\"\nhome = \"brain\"\n{timing}\
              [control]\nsocket = \"{}\"\n",
             Family::V4.real(PINKY),
             Family::V4.real(BRAIN),

@@ -86,6 +86,12 @@ const TABLES: &[Table] = &[
         rows: &[(QUORUM, None)],
     },
     Table {
+        title: "lease of 60 ms: the holder's processor time, % of one",
+        what: "renewals",
+        figure: "processor_percent",
+        rows: &[("vips-1", Some("vips-1000"))],
+    },
+    Table {
         title: "64 nodes, 64 VIPs: from the cut to the last one announced elsewhere, × dead-after of 4 s",
         what: "nodes",
         figure: "converged",
