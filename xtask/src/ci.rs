@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::workspace::{self, Workspace};
-use crate::{deb, docs, machine, sim};
+use crate::{deb, docs, machine, model, sim};
 
 /// Which steps to run.
 #[derive(Args)]
@@ -90,6 +90,14 @@ const STEPS: &[Step] = &[
         about: "unit and integration tests of every package, and the rules of the house",
         on_request: false,
         run: |workspace| passed(workspace.cargo(&["test", "--locked", "--workspace"])),
+    },
+    Step {
+        name: "model",
+        about: "models of the lease searched by spin, with and without its rules",
+        on_request: false,
+        run: |workspace| {
+            passed(model::run(workspace, &model::Options { long: false, only: Vec::new() }))
+        },
     },
     Step {
         name: "sim",

@@ -17,7 +17,7 @@ struct Program {
 }
 
 const PROGRAMS: &[Program] = &[
-    Program { name: "cc", package: "gcc", used_by: "the linker, and the build of ring" },
+    Program { name: "cc", package: "gcc", used_by: "the linker, ring, and spin" },
     Program { name: "ip", package: "iproute2", used_by: "the lab, to look from outside" },
     Program { name: "nft", package: "nftables", used_by: "the lab's packet loss and cut links" },
     Program { name: "nginx", package: "nginx-light", used_by: "a web server that is not ours" },
@@ -32,6 +32,7 @@ const PROGRAMS: &[Program] = &[
     },
     Program { name: "promtool", package: "prometheus", used_by: "tests of the metrics" },
     Program { name: "prometheus", package: "prometheus", used_by: "the lab, to scrape us" },
+    Program { name: "spin", package: "spin", used_by: "the models of the lease" },
     Program { name: "ucarp", package: "ucarp", used_by: "bench, to compare" },
     Program { name: "keepalived", package: "keepalived", used_by: "bench, and its samples" },
 ];

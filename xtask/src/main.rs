@@ -10,6 +10,7 @@ mod docs;
 mod fuzz;
 mod machine;
 mod man;
+mod model;
 mod mutants;
 mod sim;
 mod workspace;
@@ -39,6 +40,8 @@ enum Task {
     Bench(BenchOptions),
     /// Seeds in the simulator, or faults planted to see whether it finds them.
     Sim(sim::Options),
+    /// The models of the lease, searched by spin, with and without its rules.
+    Model(model::Options),
     /// Any bytes whatever into parsers and nodes, under libFuzzer.
     Fuzz(fuzz::Options),
     /// Small faults in the core, one at a time: do its tests notice?
@@ -113,6 +116,7 @@ fn run(cli: Cli) -> Result<()> {
             workspace.lab(&arguments)
         }
         Task::Sim(options) => sim::run(&workspace, &options),
+        Task::Model(options) => model::run(&workspace, &options),
         Task::Fuzz(options) => fuzz::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
         Task::Docs => docs::check(&workspace),
