@@ -1,0 +1,104 @@
+//! The core's own tests, with one fault switched on.
+//!
+//! Owns the order: the programs that noticed a fault of the same file before come first. A program
+//! that takes much longer than without a fault has noticed it too.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::plant::Fault;
+
+/// The patience with a program, whatever it took without a fault.
+const PATIENCE_LEAST: Duration = Duration::from_secs(20);
+const PATIENCE_FACTOR: u32 = 8;
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Caught,
+    Missed,
+    Unviable,
+}
+
+impl End {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Caught => "caught",
+            Self::Missed => "missed",
+            Self::Unviable => "unviable",
+        }
+    }
+}
+
+struct Program {
+    path: PathBuf,
+    patience: Duration,
+    took: Duration,
+}
+
+pub struct Trial {
+    programs: Vec<Program>,
+    /// How often each program noticed a fault of each file.
+    noticed: BTreeMap<(String, usize), u32>,
+}
+
+impl Trial {
+    /// Runs everything once without a fault.
+    pub fn new(paths: Vec<PathBuf>) -> Result<Self> {
+        let mut programs = Vec::new();
+        for path in paths {
+            let begun = Instant::now();
+            let passes = passes(&path, None, Duration::from_secs(600))?;
+            ensure!(passes, "{} fails without any fault", path.display());
+            let took = begun.elapsed();
+            let patience = (took * PATIENCE_FACTOR).max(PATIENCE_LEAST);
+            programs.push(Program { path, patience, took });
+        }
+        let all: Duration = programs.iter().map(|program| program.took).sum();
+        println!("    {} test programs, {} s without a fault", programs.len(), all.as_secs());
+        Ok(Self { programs, noticed: BTreeMap::new() })
+    }
+
+    pub fn run(&mut self, fault: &Fault) -> Result<End> {
+        let mut order: Vec<usize> = (0..self.programs.len()).collect();
+        order.sort_by_key(|place| {
+            let noticed = self.noticed.get(&(fault.file.clone(), *place)).copied().unwrap_or(0);
+            (u32::MAX - noticed, self.programs[*place].took)
+        });
+        for place in order {
+            let program = &self.programs[place];
+            if !passes(&program.path, Some(fault.id), program.patience)? {
+                *self.noticed.entry((fault.file.clone(), place)).or_default() += 1;
+                return Ok(End::Caught);
+            }
+        }
+        Ok(End::Missed)
+    }
+}
+
+fn passes(path: &PathBuf, fault: Option<u32>, patience: Duration) -> Result<bool> {
+    let mut command = Command::new(path);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.env("RUST_BACKTRACE", "0").env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
+    if let Some(id) = fault {
+        command.env("STANDIN_FAULT", id.to_string());
+    }
+    let mut child = command.spawn().with_context(|| path.display().to_string())?;
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().context("wait for a test")? {
+            return Ok(status.success());
+        }
+        if begun.elapsed() > patience {
+            let _ = child.kill();
+            child.wait().context("wait for a test")?;
+            return Ok(false);
+        }
+        thread::sleep(LOOK_INTERVAL);
+    }
+}
