@@ -182,6 +182,33 @@ impl Peer {
         (change, due)
     }
 
+    /// Whether a round is due that belongs to no suspicion.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.is_regular(now) && self.next_round.is_some_and(|at| at <= now)
+    }
+
+    /// Brings the next round forward to `now` if it is due within `within` anyway and belongs to no
+    /// suspicion; whether it did. Hosts whose rounds are brought together once stay together, and
+    /// one wake-up serves them all.
+    pub fn hasten(&mut self, now: Instant, within: Duration) -> bool {
+        let soon = self.next_round.is_some_and(|at| at > now && at <= now + within);
+        let hastens = soon && self.is_regular(now);
+        if hastens {
+            self.next_round = Some(now);
+        }
+        hastens
+    }
+
+    /// Neither suspected nor about to be.
+    fn is_regular(&self, now: Instant) -> bool {
+        !self.suspected && (!self.is_judgeable() || now < self.suspicion_start())
+    }
+
+    /// Which round of the burst was sent last, from one on; none outside a suspicion.
+    pub fn burst_round(&self) -> Option<u32> {
+        self.suspected.then_some(self.burst_sent)
+    }
+
     /// A sign of life, with the round trip where it answers a probe.
     pub fn handle_heard(&mut self, now: Instant, round_trip: Option<Duration>) -> Option<Change> {
         // What comes out of a silence has waited somewhere, and says nothing about the path.

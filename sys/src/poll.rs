@@ -45,6 +45,8 @@ pub struct Ready {
     pub readable: bool,
     /// There is room to write, or an error to be found by writing.
     pub writable: bool,
+    /// There is an error, or something in the error queue of a socket.
+    pub failed: bool,
 }
 
 /// A set of watched descriptors.
@@ -64,6 +66,14 @@ impl Poller {
     /// Watches a descriptor. `EEXIST` when it is watched already.
     pub fn add(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<()> {
         epoll::add(&self.fd, source, EventData::new_u64(token), interest.flags())
+            .map_err(|error| Error::new("watch a descriptor", error))
+    }
+
+    /// Watches a descriptor that is reported once each time that it becomes readable, read or not:
+    /// a timer need not be read, since setting it anew takes its expiry back.
+    pub fn add_edge(&self, source: impl AsFd, token: u64) -> Result<()> {
+        let flags = EventFlags::IN | EventFlags::ET;
+        epoll::add(&self.fd, source, EventData::new_u64(token), flags)
             .map_err(|error| Error::new("watch a descriptor", error))
     }
 
@@ -99,6 +109,7 @@ impl Poller {
                 token: event.data.u64(),
                 readable: ended || flags.contains(EventFlags::IN),
                 writable: ended || flags.contains(EventFlags::OUT),
+                failed: flags.contains(EventFlags::ERR),
             }
         }))
     }
@@ -137,7 +148,7 @@ mod tests {
         timer.arm(due_ns).unwrap();
         let found = ready(&mut poller, None);
         assert!(boottime_ns() >= due_ns);
-        assert_eq!(found, [Ready { token: 7, readable: true, writable: false }]);
+        assert_eq!(found, [Ready { token: 7, readable: true, writable: false, failed: false }]);
         assert!(timer.take_expiry().unwrap());
         assert!(!timer.take_expiry().unwrap());
 
@@ -147,6 +158,24 @@ mod tests {
         timer.disarm().unwrap();
         assert_eq!(ready(&mut poller, Some(Duration::ZERO)), []);
         assert!(!timer.take_expiry().unwrap());
+    }
+
+    #[test]
+    fn a_timer_watched_by_its_edge_is_reported_once_for_each_time_it_is_set() {
+        let mut poller = Poller::new().unwrap();
+        let timer = Timer::new().unwrap();
+        poller.add_edge(&timer, 7).unwrap();
+        for _ in 0..3 {
+            timer.arm(boottime_ns() + 1_000_000).unwrap();
+            assert_eq!(ready(&mut poller, None)[0].token, 7);
+            assert_eq!(ready(&mut poller, Some(Duration::ZERO)), []);
+        }
+        // One that has passed is news as well, and one that is taken back is none.
+        timer.arm(1).unwrap();
+        assert_eq!(ready(&mut poller, None)[0].token, 7);
+        timer.arm(1).unwrap();
+        timer.disarm().unwrap();
+        assert_eq!(ready(&mut poller, Some(Duration::ZERO)), []);
     }
 
     #[test]
@@ -175,7 +204,7 @@ mod tests {
         assert_eq!(poller.add(&near, 3, Interest::Read).unwrap_err().errno(), Some(libc::EEXIST));
         assert_eq!(ready(&mut poller, Some(Duration::ZERO)), []);
         poller.modify(&near, 4, Interest::Both).unwrap();
-        let writable = Ready { token: 4, readable: false, writable: true };
+        let writable = Ready { token: 4, readable: false, writable: true, failed: false };
         assert_eq!(ready(&mut poller, None), [writable]);
         poller.modify(&near, 4, Interest::Read).unwrap();
         drop(far);

@@ -46,6 +46,8 @@ const ASK_WINDOW_MOST: Duration = Duration::from_millis(120);
 const ASK_PAUSE_SHARE: u32 = 2 * crate::vip::ASK_PROBES;
 /// All addresses together are asked for no more often than once in so long.
 const ASK_SPACING: Duration = Duration::from_micros(100);
+/// Datagrams whose memory is kept for others: one for each member that there may be.
+const SPARE_MOST: usize = 64;
 /// A stall is reported at most this often.
 const STALL_REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -74,6 +76,10 @@ pub struct Node {
     own_macs: Vec<Mac>,
     peer_macs: Vec<Mac>,
     timers: Timers,
+    /// Room for the timers that are due.
+    due: Vec<Timer>,
+    /// Room for heartbeats.
+    spare: Vec<Vec<u8>>,
     actions: VecDeque<Action>,
     random: Random,
     now: Instant,
@@ -126,6 +132,8 @@ impl Node {
             own_macs,
             peer_macs: Vec::new(),
             timers: Timers::default(),
+            due: Vec::new(),
+            spare: Vec::new(),
             actions: VecDeque::new(),
             random,
             now,
@@ -231,11 +239,12 @@ impl Node {
             self.notice_stall(self.now.since(deadline));
         }
         self.judge_rights();
-        let mut due = Vec::new();
+        let mut due = core::mem::take(&mut self.due);
         while let Some((_, timer)) = self.timers.pop_due(self.now) {
             due.push(timer);
         }
-        for timer in due {
+        self.gather_rounds(&mut due);
+        for timer in due.drain(..) {
             match timer {
                 Timer::Peer(id) => self.handle_peer_timeout(id),
                 Timer::Check(id) => self.handle_check_timeout(id),
@@ -245,6 +254,15 @@ impl Node {
                 Timer::Stop => self.stopping = true,
                 Timer::Vip(id) => self.with_vip(id, super::vip::Vip::handle_timeout),
             }
+        }
+        self.due = due;
+    }
+
+    /// A datagram of [`Action::SendHeartbeat`] that was sent: its memory serves for another.
+    pub fn reuse(&mut self, mut bytes: Vec<u8>) {
+        if self.spare.len() < SPARE_MOST {
+            bytes.clear();
+            self.spare.push(bytes);
         }
     }
 

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Node, ask_window};
+use crate::cluster::Cluster;
 use crate::config::{Home, LinkId, Peer as Settings, PeerAddress, PeerId, Timing};
 use crate::io::Action;
 use crate::neighbour;
@@ -22,6 +23,9 @@ use crate::wire::mac::Mac;
 
 /// Probes whose answer is still waited for; older ones do not count as answers.
 const OUTSTANDING_MOST: usize = 128;
+/// A host that is silent is asked for by broadcast once in so many rounds. Divides
+/// [`crate::peer::BURST_ROUNDS`], so that the last of a burst is one.
+const BROADCAST_EVERY: u64 = 8;
 /// Link-layer addresses remembered of one host, the latest first.
 const MACS_MOST: usize = 4;
 
@@ -88,6 +92,44 @@ impl Watched {
 }
 
 impl Node {
+    /// When a round is due for one host, those that are due soon go along: within half an interval,
+    /// so that hosts whose rounds lie apart by any time come together in one interval, and never
+    /// later than they would have gone alone.
+    pub(super) fn gather_rounds(&mut self, due: &mut Vec<Timer>) {
+        let (now, within) = (self.now, self.config.timing.interval / 2);
+        if !due.iter().any(|timer| self.is_round_due(*timer)) {
+            return;
+        }
+        for id in self.peer_ids() {
+            if self.peers[id.index()].peer.hasten(now, within) {
+                due.push(Timer::Peer(id));
+            }
+        }
+        let Some(cluster) = &mut self.cluster else { return };
+        for (place, member) in cluster.members.iter_mut().enumerate() {
+            if member.daemon.hasten(now, within) {
+                due.push(Cluster::timer(place));
+            }
+        }
+    }
+
+    fn is_round_due(&self, timer: Timer) -> bool {
+        match timer {
+            Timer::Peer(id) => self.peers[id.index()].peer.is_due(self.now),
+            Timer::Daemon(place) => self.cluster.as_ref().is_some_and(|cluster| {
+                let member = cluster.members.get(place as usize);
+                member.is_some_and(|member| member.daemon.is_due(self.now))
+            }),
+            Timer::Check(_)
+            | Timer::Group(_)
+            | Timer::Lease
+            | Timer::Handover(_)
+            | Timer::Decision(_)
+            | Timer::Stop
+            | Timer::Vip(_) => false,
+        }
+    }
+
     pub(super) fn handle_peer_timeout(&mut self, id: PeerId) {
         let now = self.now;
         let (change, round_due) = self.peers[id.index()].peer.handle_timeout(now);
@@ -118,8 +160,8 @@ impl Node {
     /// One probe of each kind to each address.
     fn send_round(&mut self, id: PeerId) {
         self.peers[id.index()].rounds_sent += 1;
-        let addresses = self.config.peers[id.index()].addresses.clone();
-        for address in addresses {
+        for place in 0..self.config.peers[id.index()].addresses.len() {
+            let address = self.config.peers[id.index()].addresses[place];
             self.send_echo(id, address);
             if let Some(link) = address.link {
                 self.send_question(id, address, link);
@@ -138,11 +180,17 @@ impl Node {
         self.actions.push_back(Action::SendEcho { peer: id, to, link, message });
     }
 
-    /// To the host itself where it was seen; every other time to all, for it may have moved.
+    /// To the host itself where it was seen. While it is silent now and then to all, for it may have
+    /// moved: not each time, since every host of the segment hears that, and many may be silent at
+    /// once. The first round of a suspicion and the last before its verdict are among them.
     fn send_question(&mut self, id: PeerId, address: PeerAddress, link: LinkId) {
         let watched = &self.peers[id.index()];
-        let direct = watched.peer.steady_since().is_some() || watched.rounds_sent.is_multiple_of(2);
-        let to = watched.seen.get(&link).copied().filter(|_| direct);
+        let to_all = match watched.peer.burst_round() {
+            Some(round) => round == 1 || u64::from(round).is_multiple_of(BROADCAST_EVERY),
+            None if watched.peer.steady_since().is_some() => false,
+            None => watched.rounds_sent.is_multiple_of(BROADCAST_EVERY),
+        };
+        let to = watched.seen.get(&link).copied().filter(|_| !to_all);
         let frame = neighbour::question(&self.links[link.index()].state, address.ip, to);
         self.actions.push_back(Action::SendFrame { link, frame, probes: Some(id) });
     }

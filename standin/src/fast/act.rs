@@ -50,10 +50,17 @@ impl FastLoop<'_> {
         while let Some(action) = self.next_action(&mut renewal) {
             if let Action::ExtendLease { group, vips, until } = action {
                 self.send_batch(&mut batch);
+                self.send_heartbeats();
                 self.gather_lease(&mut renewal, group, vips, until);
                 continue;
             }
             self.extend_leases(&mut renewal);
+            if let Action::SendHeartbeat { peer, bytes } = action {
+                self.send_batch(&mut batch);
+                self.departing.push((peer, bytes));
+                continue;
+            }
+            self.send_heartbeats();
             if let Action::SendFrame { link, frame, probes } = action {
                 if batch.link != Some(link) {
                     self.send_batch(&mut batch);
@@ -66,6 +73,7 @@ impl FastLoop<'_> {
             self.act(action);
         }
         self.send_batch(&mut batch);
+        self.send_heartbeats();
     }
 
     /// The next action. When there is none the leases that were gathered go to the kernel, and
@@ -81,7 +89,9 @@ impl FastLoop<'_> {
         let at = now();
         match action {
             // Gathered by the caller.
-            Action::SendFrame { .. } | Action::ExtendLease { .. } => {}
+            Action::SendFrame { .. }
+            | Action::ExtendLease { .. }
+            | Action::SendHeartbeat { .. } => {}
             Action::SendEcho { peer, to, link, message } => {
                 self.send_echo(at, peer, to, link, &message);
             }
@@ -96,7 +106,6 @@ impl FastLoop<'_> {
             Action::QuietAddress { vip, quiet } => self.quiet_address(vip, quiet),
             Action::EndLease { group, vips } => self.end_lease(group, &vips),
             Action::Fence { node } => self.tell(at, ToSlow::Fence { node }),
-            Action::SendHeartbeat { peer, bytes } => self.send_heartbeat(peer, &bytes),
             Action::RunCheck { check, target } => self.tell(at, ToSlow::RunCheck { check, target }),
             Action::Report(report) => self.tell(at, ToSlow::Report { at, report }),
             Action::Stopped => self.stopped = true,

@@ -7,10 +7,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
-use standin_core::config::PeerId;
 use standin_core::heartbeat::packet::{MAGIC, PACKET_LENGTH_MAX, PACKET_LENGTH_MIN};
 use standin_core::{Input, Instant, step};
-use standin_sys::poll::{Interest, Poller};
+use standin_sys::poll::{Interest, Poller, Ready};
 use standin_sys::udp::{Event, Filter, Inbox, Options, Outgoing, UdpSocket};
 
 use super::leases::Leases;
@@ -148,11 +147,11 @@ pub fn path(ip: IpAddr, port: u16, ifindex: Option<u32>) -> SocketAddr {
 }
 
 impl FastLoop<'_> {
-    pub(super) fn read_beats(&mut self, at: Instant, token: u64) {
+    pub(super) fn read_beats(&mut self, at: Instant, found: Ready) {
         let Some(beats) = &mut self.beats else { return };
-        let Some(socket) = beats.sockets.get((token - BEATS) as usize) else { return };
+        let Some(socket) = beats.sockets.get((found.token - BEATS) as usize) else { return };
         let mut trouble = None;
-        for _ in 0..BUDGET {
+        for _ in 0..if found.failed { BUDGET } else { 0 } {
             match socket.next_event() {
                 Ok(Some(Event::Refused { peer, by })) => {
                     // A firewall in between may say so too: only the host's own word counts.
@@ -189,18 +188,30 @@ impl FastLoop<'_> {
         }
     }
 
-    /// The same bytes on every path. A path that refuses them is the silence of that path.
-    pub(super) fn send_heartbeat(&mut self, peer: PeerId, bytes: &[u8]) {
+    /// Sends the heartbeats that were gathered, the same bytes on every path of a member, in one
+    /// system call for each IP version. A path that refuses them is the silence of that path.
+    pub(super) fn send_heartbeats(&mut self) {
         let Some(beats) = &self.beats else { return };
-        let Some(paths) = beats.paths.get(peer.index()) else { return };
         for socket in &beats.sockets {
             let is_v4 = socket.local_address().is_ipv4();
-            let datagrams: Vec<Outgoing<'_>> = paths
-                .iter()
-                .filter(|path| path.is_ipv4() == is_v4)
-                .map(|path| Outgoing { destination: *path, payload: bytes })
-                .collect();
-            socket.send_batch(&datagrams, |_, _| ());
+            let mut datagrams =
+                [Outgoing { destination: socket.local_address(), payload: &[] }; 64];
+            let mut count = 0;
+            for (peer, bytes) in &self.departing {
+                let paths = beats.paths.get(peer.index()).into_iter().flatten();
+                for path in paths.filter(|path| path.is_ipv4() == is_v4) {
+                    if count == datagrams.len() {
+                        socket.send_batch(&datagrams, |_, _| ());
+                        count = 0;
+                    }
+                    datagrams[count] = Outgoing { destination: *path, payload: bytes };
+                    count += 1;
+                }
+            }
+            socket.send_batch(&datagrams[..count], |_, _| ());
+        }
+        for (_, bytes) in self.departing.drain(..) {
+            self.node.reuse(bytes);
         }
     }
 }

@@ -20,13 +20,13 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use standin_core::cluster::leases::Memory;
-use standin_core::config::VipId;
+use standin_core::config::{PeerId, VipId};
 use standin_core::{Input, Instant, Node, step};
 use standin_sys::clock::boottime_ns;
 use standin_sys::event::Wakeup;
 use standin_sys::icmp::IcmpSocket;
 use standin_sys::netlink::{Monitor, RouteQueue};
-use standin_sys::poll::{Interest, Poller};
+use standin_sys::poll::{Interest, Poller, Ready};
 use standin_sys::signal::{self, Signals};
 use standin_sys::timer::Timer;
 use tokio::sync::mpsc::Sender;
@@ -134,13 +134,17 @@ pub struct FastLoop<'s> {
     /// Interfaces are to be looked at again at the end of the reading.
     stale: bool,
     buffer: Vec<u8>,
+    /// What the poller found, to be read in this turn.
+    ready: Vec<Ready>,
+    /// Heartbeats that are to leave together.
+    departing: Vec<(PeerId, Vec<u8>)>,
     stop_by: Option<Instant>,
     stopped: bool,
     /// The next run is to find everything as it is.
     keeps: bool,
     lost_messages: u64,
     complained_at: Option<Instant>,
-    /// What the timer was last set to.
+    /// When the timer fires, until it has; not later than anything is due.
     armed: Option<Instant>,
     pulse: Pulse,
     renew: Option<(ClusterFile, Orders)>,
@@ -242,6 +246,8 @@ impl<'s> FastLoop<'s> {
             installs: prepared.installs.clone(),
             stale: true,
             buffer: vec![0; 2048],
+            ready: Vec::new(),
+            departing: Vec::new(),
             stop_by: None,
             stopped: false,
             keeps: false,
@@ -268,7 +274,7 @@ impl<'s> FastLoop<'s> {
 
     fn watch_descriptors(&self) -> standin_sys::Result<()> {
         let read = Interest::Read;
-        self.poller.add(&self.timer, TIMER, read)?;
+        self.poller.add_edge(&self.timer, TIMER)?;
         self.poller.add(&self.shell.signals, SIGNALS, read)?;
         self.poller.add(&*self.shell.ends.wakeup, WAKEUP, read)?;
         if let Some(doors) = &self.doors {
@@ -303,12 +309,11 @@ impl<'s> FastLoop<'s> {
     pub fn run(mut self) -> Result<Ended> {
         let refused = |error: standin_sys::error::Error| os(&error);
         // The first turn is now: the first probes, the first questions.
-        self.turn(now(), Vec::new())?;
+        self.turn(now())?;
         while !self.stopped {
-            let ready: Vec<u64> =
-                self.poller.wait(None).map_err(refused)?.map(|ready| ready.token).collect();
+            self.ready.extend(self.poller.wait(None).map_err(refused)?);
             let at = now();
-            self.turn(at, ready)?;
+            self.turn(at)?;
             if self.stop_by.is_some_and(|by| at > by) {
                 return Err(Failure::new(Code::OsError, "the kernel did not let go in time")
                     .advice("what is left has a lifetime of two seconds"));
@@ -325,20 +330,9 @@ impl<'s> FastLoop<'s> {
         Ok(Ended::Stopped)
     }
 
-    fn turn(&mut self, at: Instant, mut ready: Vec<u64>) -> Result<()> {
+    fn turn(&mut self, at: Instant) -> Result<()> {
         self.node.handle_timeout(at);
-        let mut exhausted = false;
-        for _ in 0..ROUNDS_PER_TURN {
-            for token in ready.drain(..) {
-                self.read(at, token)?;
-            }
-            let more = self.poller.wait(Some(Duration::ZERO)).map_err(|error| os(&error))?;
-            ready.extend(more.map(|ready| ready.token));
-            if ready.is_empty() {
-                exhausted = true;
-                break;
-            }
-        }
+        let exhausted = self.read_all(at)?;
         if std::mem::take(&mut self.stale) {
             self.refresh_links(at);
         }
@@ -348,21 +342,48 @@ impl<'s> FastLoop<'s> {
         }
         self.carry_out(exhausted);
         let next = self.node.poll_timeout().map(|(deadline, _)| deadline);
-        let next = [next, self.stop_by].into_iter().flatten().min();
-        self.armed = next;
         self.pulse.turns += 1;
-        let armed = match next {
-            Some(deadline) => self.timer.arm(deadline.as_nanos().max(1)),
-            None => self.timer.disarm(),
-        };
-        armed.map_err(|error| os(&error))
+        self.arm([next, self.stop_by].into_iter().flatten().min())
+    }
+
+    /// Reads until no socket has anything left; whether that came to be.
+    fn read_all(&mut self, at: Instant) -> Result<bool> {
+        let mut ready = std::mem::take(&mut self.ready);
+        let mut exhausted = false;
+        for _ in 0..ROUNDS_PER_TURN {
+            for found in ready.drain(..) {
+                self.read(at, found)?;
+            }
+            // Only this shows that they are empty: something may have come after the waiting and
+            // before the clock was read.
+            ready.extend(self.poller.wait(Some(Duration::ZERO)).map_err(|error| os(&error))?);
+            if ready.is_empty() {
+                exhausted = true;
+                break;
+            }
+        }
+        // What is left is ready again at once.
+        ready.clear();
+        self.ready = ready;
+        Ok(exhausted)
+    }
+
+    /// Sets the timer, unless it fires early enough as it is: a turn in which nothing is due costs
+    /// less than setting it each time that a deadline moves.
+    fn arm(&mut self, next: Option<Instant>) -> Result<()> {
+        let Some(deadline) = next else { return Ok(()) };
+        if self.armed.is_some_and(|armed| armed <= deadline) {
+            return Ok(());
+        }
+        self.armed = Some(deadline);
+        self.timer.arm(deadline.as_nanos().max(1)).map_err(|error| os(&error))
     }
 
     /// Reads what is ready, up to a budget: what is left is ready again at once.
-    fn read(&mut self, at: Instant, token: u64) -> Result<()> {
-        match token {
+    fn read(&mut self, at: Instant, found: Ready) -> Result<()> {
+        match found.token {
+            // Setting it anew takes back that it has fired.
             TIMER => {
-                self.timer.take_expiry().map_err(|error| os(&error))?;
                 if let Some(armed) = self.armed.take() {
                     self.pulse.lateness.record(at.since(armed));
                 }
@@ -373,8 +394,8 @@ impl<'s> FastLoop<'s> {
                 self.read_inbox(at);
             }
             MONITOR => self.read_monitor(at)?,
-            ICMP_V4 | ICMP_V6 => self.read_icmp(at, token),
-            BEATS..PORTS => self.read_beats(at, token),
+            token @ (ICMP_V4 | ICMP_V6) => self.read_icmp(at, token),
+            BEATS..PORTS => self.read_beats(at, found),
             port => self.read_port(at, port),
         }
         Ok(())

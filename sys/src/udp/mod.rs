@@ -32,6 +32,9 @@ use event::{extended_error, may_be_old};
 
 /// Datagrams that one system call sends or receives at most.
 const BATCH: usize = 64;
+/// What comes or goes in quiet times fits into this; more take room for [`BATCH`], whose preparation
+/// costs more than the system call.
+const FEW: usize = 8;
 /// Class selector 6, 'network control', in the upper six bits of the field.
 const CLASS_SELECTOR_6: i32 = 0xc0;
 /// The highest that needs no rights (socket(7)).
@@ -107,7 +110,11 @@ impl Inbox {
     /// Room for payloads of at most this many bytes; longer ones are cut, and said to be.
     pub fn new(payload_length: usize) -> Self {
         let payload_length = payload_length.max(1);
-        Self { payload_length, bytes: vec![0; payload_length * BATCH], arrivals: vec![] }
+        Self {
+            payload_length,
+            bytes: vec![0; payload_length * BATCH],
+            arrivals: Vec::with_capacity(BATCH),
+        }
     }
 
     /// What the last call received, oldest first.
@@ -239,23 +246,28 @@ impl UdpSocket {
 
     /// `sendmmsg(2)`. An error is that of the first datagram, or of one sent earlier.
     fn send_some(&self, datagrams: &[Outgoing<'_>]) -> io::Result<usize> {
-        let count = datagrams.len().min(BATCH);
-        let datagrams = &datagrams[..count];
         if datagrams[0].destination.is_ipv4() != self.local.is_ipv4() {
             return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
         }
-        let mut names: Vec<Name> = datagrams.iter().map(|d| Name::from(d.destination)).collect();
-        let mut parts: Vec<libc::iovec> = datagrams
-            .iter()
-            // The kernel only reads what is sent.
-            .map(|datagram| libc::iovec {
-                iov_base: datagram.payload.as_ptr().cast_mut().cast(),
-                iov_len: datagram.payload.len(),
-            })
-            .collect();
+        if datagrams.len() <= FEW {
+            self.send_up_to::<FEW>(datagrams)
+        } else {
+            self.send_up_to::<BATCH>(datagrams)
+        }
+    }
+
+    fn send_up_to<const MOST: usize>(&self, datagrams: &[Outgoing<'_>]) -> io::Result<usize> {
+        let count = datagrams.len().min(MOST);
+        let mut names = [Name::room(); MOST];
+        let mut parts = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; MOST];
         // SAFETY: mmsghdr is pointers and numbers; null and zero are valid.
-        let mut headers: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
-        for ((header, name), part) in headers.iter_mut().zip(&mut names).zip(&mut parts) {
+        let mut headers: [libc::mmsghdr; MOST] = unsafe { zeroed() };
+        let rooms = headers.iter_mut().zip(names.iter_mut().zip(&mut parts));
+        for ((header, (name, part)), datagram) in rooms.zip(datagrams) {
+            *name = Name::from(datagram.destination);
+            // The kernel only reads what is sent.
+            part.iov_base = datagram.payload.as_ptr().cast_mut().cast();
+            part.iov_len = datagram.payload.len();
             let (pointer, length) = name.as_mut_ptr();
             header.msg_hdr.msg_name = pointer;
             header.msg_hdr.msg_namelen = length;
@@ -271,30 +283,39 @@ impl UdpSocket {
         Ok(sent.unsigned_abs() as usize)
     }
 
-    /// Receives up to 64 datagrams in one system call; how many. Fewer than 64: there were no
-    /// more.
+    /// Receives up to 64 datagrams in one system call, or two if there are many; how many. Fewer
+    /// than 64: there were no more.
     pub fn receive_batch(&self, inbox: &mut Inbox) -> Result<usize> {
         inbox.arrivals.clear();
         for _ in 0..=OLD_ERRORS_MAX {
             match raw::unless_empty(|| self.receive_some(inbox)) {
                 Ok(_) => return Ok(inbox.arrivals.len()),
                 Err(error) if may_be_old(&error) => {}
+                Err(_) if !inbox.arrivals.is_empty() => break,
                 Err(error) => {
                     return Err(Error::new(format!("receive at UDP {}", self.local), error));
                 }
             }
         }
-        Ok(0)
+        Ok(inbox.arrivals.len())
     }
 
     fn receive_some(&self, inbox: &mut Inbox) -> io::Result<()> {
-        let mut names = [Name::room(); BATCH];
-        let mut controls = [ControlBuffer::new(); BATCH];
+        if inbox.arrivals.is_empty() && self.receive_up_to::<FEW>(inbox)? < FEW {
+            return Ok(());
+        }
+        self.receive_up_to::<{ BATCH - FEW }>(inbox).map(drop)
+    }
+
+    /// Behind what the inbox has already, whose room has to suffice.
+    fn receive_up_to<const MOST: usize>(&self, inbox: &mut Inbox) -> io::Result<usize> {
+        let mut names = [Name::room(); MOST];
+        let mut controls = [ControlBuffer::new(); MOST];
         let empty = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        let mut parts = [empty; BATCH];
+        let mut parts = [empty; MOST];
         // SAFETY: mmsghdr is pointers and numbers; null and zero are valid.
-        let mut headers: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
-        let rooms = inbox.bytes.chunks_mut(inbox.payload_length);
+        let mut headers: [libc::mmsghdr; MOST] = unsafe { zeroed() };
+        let rooms = inbox.bytes.chunks_mut(inbox.payload_length).skip(inbox.arrivals.len());
         for (((header, part), (name, control)), room) in
             headers.iter_mut().zip(&mut parts).zip(names.iter_mut().zip(&mut controls)).zip(rooms)
         {
@@ -311,9 +332,10 @@ impl UdpSocket {
         // SAFETY: every header points to a live name, part and control buffer of the lengths
         // beside them, and every part to a room of the inbox.
         let count = raw::check(unsafe {
-            libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, 0, no_limit)
+            libc::recvmmsg(fd, headers.as_mut_ptr(), MOST as u32, 0, no_limit)
         })?;
-        for (header, name) in headers.iter().zip(&names).take(count.unsigned_abs() as usize) {
+        let count = count.unsigned_abs() as usize;
+        for (header, name) in headers.iter().zip(&names).take(count) {
             let mut arrival = Arrival {
                 source: name.read(),
                 local: None,
@@ -335,11 +357,11 @@ impl UdpSocket {
             }
             inbox.arrivals.push(arrival);
         }
-        Ok(())
+        Ok(count)
     }
 
-    /// The next event in the error queue; none: there is none. Read it whenever the socket is
-    /// readable, until there is none.
+    /// The next event in the error queue; none: there is none. Read it, until there is none,
+    /// whenever a poller says that something failed ([`Ready::failed`](crate::poll::Ready)).
     pub fn next_event(&self) -> Result<Option<Event>> {
         loop {
             let mut event = None;

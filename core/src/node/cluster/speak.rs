@@ -27,7 +27,7 @@ impl Node {
         let mut first = 0;
         loop {
             let header = self.header_for(cluster, member, answer);
-            let mut bytes = Vec::new();
+            let mut bytes = self.spare.pop().unwrap_or_default();
             let mut draft = Draft::new(cluster.settings.cluster, &header, &mut bytes);
             while let Some((kind, body)) = sections.peek()
                 && draft.section(*kind, body).is_ok()
