@@ -52,17 +52,22 @@ impl Ground {
     pub fn plant(&self) -> Result<Vec<Fault>> {
         let mut planter = Planter::new(&self.skipped);
         let from = self.source.join("core/src");
+        let mut root = String::new();
         for path in rust_files(&from)? {
             let text = fs::read_to_string(&path).context("read a source file")?;
             let inner = path.strip_prefix(&from).context("a file of the core")?;
             let mut syntax = syn::parse_file(&text).with_context(|| path.display().to_string())?;
             planter.plant(&format!("core/src/{}", inner.display()), &mut syntax);
-            let mut text = prettyplease::unparse(&syntax);
+            let text = prettyplease::unparse(&syntax);
             if inner == Path::new("lib.rs") {
-                text.push_str(&prettyplease::unparse(&syn::parse2(question())?));
+                root = text;
+            } else {
+                write_if_new(&self.root.join("core/src").join(inner), &text)?;
             }
-            write_if_new(&self.root.join("core/src").join(inner), &text)?;
         }
+        let asked = question(planter.faults.len());
+        root.push_str(&prettyplease::unparse(&syn::parse2(asked).context("the question")?));
+        write_if_new(&self.root.join("core/src/lib.rs"), &root)?;
         Ok(planter.faults)
     }
 

@@ -49,7 +49,7 @@ fn main() -> Result<()> {
         }
         return Ok(());
     }
-    let mut trial = Trial::new(ground.tests()?)?;
+    let mut trial = Trial::new(ground.tests()?, &target.join("reached"))?;
     let mut ends: Vec<Value> = Vec::new();
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for (place, fault) in chosen.iter().enumerate() {

@@ -300,15 +300,28 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "or")
 }
 
-/// The question, for the copy's `lib.rs`.
-pub fn question() -> proc_macro2::TokenStream {
+/// The question, for the copy's `lib.rs`. It also says, once for each fault, that it was asked.
+pub fn question(faults: usize) -> proc_macro2::TokenStream {
     quote! {
         #[doc(hidden)]
         pub mod mutation {
             extern crate std;
+            use std::io::Write;
             use std::sync::OnceLock;
+            use std::sync::atomic::{AtomicBool, Ordering};
             static ON: OnceLock<Option<u32>> = OnceLock::new();
+            static REACHED: OnceLock<Option<std::fs::File>> = OnceLock::new();
+            static ASKED: [AtomicBool; #faults] = [const { AtomicBool::new(false) }; #faults];
             pub fn on(id: u32) -> bool {
+                if !ASKED[id as usize].swap(true, Ordering::Relaxed) {
+                    let reached = REACHED.get_or_init(|| {
+                        let path = std::env::var_os("STANDIN_REACHED")?;
+                        std::fs::OpenOptions::new().create(true).append(true).open(path).ok()
+                    });
+                    if let Some(mut file) = reached.as_ref() {
+                        let _ = file.write_all(std::format!("{id}\n").as_bytes());
+                    }
+                }
                 let on = ON.get_or_init(|| {
                     std::env::var("STANDIN_FAULT").ok().and_then(|id| id.parse().ok())
                 });

@@ -3,8 +3,10 @@
 //! Owns the order: the programs that noticed a fault of the same file before come first. A program
 //! that takes much longer than without a fault has noticed it too.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +18,8 @@ use crate::plant::Fault;
 /// The patience with a program, whatever it took without a fault.
 const PATIENCE_LEAST: Duration = Duration::from_secs(20);
 const PATIENCE_FACTOR: u32 = 8;
+/// Without a fault.
+const FIRST_PATIENCE: Duration = Duration::from_secs(900);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +43,8 @@ struct Program {
     path: PathBuf,
     patience: Duration,
     took: Duration,
+    /// The faults whose places it comes by: it cannot notice another.
+    reaches: BTreeSet<u32>,
 }
 
 pub struct Trial {
@@ -48,16 +54,19 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Runs everything once without a fault.
-    pub fn new(paths: Vec<PathBuf>) -> Result<Self> {
+    /// Runs everything once without a fault; `reached` is a file to use.
+    pub fn new(paths: Vec<PathBuf>, reached: &Path) -> Result<Self> {
         let mut programs = Vec::new();
         for path in paths {
             let begun = Instant::now();
-            let passes = passes(&path, None, Duration::from_secs(600))?;
+            let _ = fs::remove_file(reached);
+            let passes = passes(&path, ("STANDIN_REACHED", reached.as_os_str()), FIRST_PATIENCE)?;
             ensure!(passes, "{} fails without any fault", path.display());
             let took = begun.elapsed();
             let patience = (took * PATIENCE_FACTOR).max(PATIENCE_LEAST);
-            programs.push(Program { path, patience, took });
+            let told = fs::read_to_string(reached).unwrap_or_default();
+            let reaches = told.lines().filter_map(|line| line.parse().ok()).collect();
+            programs.push(Program { path, patience, took, reaches });
         }
         let all: Duration = programs.iter().map(|program| program.took).sum();
         println!("    {} test programs, {} s without a fault", programs.len(), all.as_secs());
@@ -65,14 +74,16 @@ impl Trial {
     }
 
     pub fn run(&mut self, fault: &Fault) -> Result<End> {
-        let mut order: Vec<usize> = (0..self.programs.len()).collect();
+        let reaches = |place: &usize| self.programs[*place].reaches.contains(&fault.id);
+        let mut order: Vec<usize> = (0..self.programs.len()).filter(reaches).collect();
         order.sort_by_key(|place| {
             let noticed = self.noticed.get(&(fault.file.clone(), *place)).copied().unwrap_or(0);
             (u32::MAX - noticed, self.programs[*place].took)
         });
         for place in order {
             let program = &self.programs[place];
-            if !passes(&program.path, Some(fault.id), program.patience)? {
+            let id = OsString::from(fault.id.to_string());
+            if !passes(&program.path, ("STANDIN_FAULT", &id), program.patience)? {
                 *self.noticed.entry((fault.file.clone(), place)).or_default() += 1;
                 return Ok(End::Caught);
             }
@@ -81,13 +92,11 @@ impl Trial {
     }
 }
 
-fn passes(path: &PathBuf, fault: Option<u32>, patience: Duration) -> Result<bool> {
+fn passes(path: &Path, (name, value): (&str, &OsStr), patience: Duration) -> Result<bool> {
     let mut command = Command::new(path);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.env("RUST_BACKTRACE", "0").env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
-    if let Some(id) = fault {
-        command.env("STANDIN_FAULT", id.to_string());
-    }
+    command.env(name, value);
     let mut child = command.spawn().with_context(|| path.display().to_string())?;
     let begun = Instant::now();
     loop {
