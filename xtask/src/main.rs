@@ -7,6 +7,7 @@
 mod ci;
 mod deb;
 mod docs;
+mod faults;
 mod fuzz;
 mod machine;
 mod man;

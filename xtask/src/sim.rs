@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
+use crate::faults::OF_LEASES;
 use crate::workspace::{self, Workspace};
 
 /// A planted fault is to be found within so many seeds.
@@ -41,7 +42,7 @@ pub struct Options {
 }
 
 /// A change of the text of one file.
-struct Change {
+pub struct Change {
     file: &'static str,
     /// Stands in it exactly once.
     old: &'static str,
@@ -49,18 +50,24 @@ struct Change {
 }
 
 /// A planted fault.
-struct Fault {
-    name: &'static str,
-    changes: &'static [Change],
+pub struct Fault {
+    /// What it is called.
+    pub name: &'static str,
+    /// How it is planted.
+    pub changes: &'static [Change],
+    /// In seeds of this authority alone.
+    pub only: Option<&'static str>,
 }
 
-const fn change(file: &'static str, old: &'static str, new: &'static str) -> Change {
+/// In a file below `core/src`.
+pub const fn change(file: &'static str, old: &'static str, new: &'static str) -> Change {
     Change { file, old, new }
 }
 
 const FAULTS: &[Fault] = &[
     Fault {
         name: "announce before the acknowledgement",
+        only: None,
         changes: &[change(
             "vip/act.rs",
             "        self.answers.forget();\n        self.send_add(around);",
@@ -70,6 +77,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "ignore a lost acknowledgement",
+        only: None,
         changes: &[change(
             "vip/mod.rs",
             "                            self.answers.forget();\n                            self.send_add(around);\n",
@@ -78,6 +86,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "accept a replay",
+        only: None,
         changes: &[change(
             "heartbeat/session.rs",
             "Place::Heard | Place::Below => Verdict::Rejected(Rejected::Replayed),",
@@ -86,6 +95,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "believe any incarnation",
+        only: None,
         changes: &[change(
             "heartbeat/session.rs",
             "if self.challenge.is_some() && opened.header().response == self.challenge {",
@@ -94,6 +104,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "forget to announce again after a heal",
+        only: None,
         changes: &[change(
             "vip/mod.rs",
             "            held.announcer.restart(around.now);\n            self.announce(around);",
@@ -102,6 +113,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "drop the newcomer's wait",
+        only: None,
         changes: &[change(
             "cluster/mod.rs",
             "            ready: false,",
@@ -110,6 +122,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "answer while giving away",
+        only: None,
         changes: &[
             change(
                 "vip/giving.rs",
@@ -126,6 +139,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "resume without asking",
+        only: None,
         changes: &[change(
             "vip/giving.rs",
             "            held.resuming = Some(Ask::after_first(around.now, around.ask_window));\n",
@@ -134,6 +148,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "claim without announcing",
+        only: None,
         changes: &[change(
             "vip/state.rs",
             "            announcer: Announcer::new(now, slowly),",
@@ -142,6 +157,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "claim without asking",
+        only: None,
         changes: &[change(
             "vip/mod.rs",
             "                } else {\n                    self.ask(around);\n                }",
@@ -150,6 +166,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "take before the giver is quiet",
+        only: None,
         changes: &[change(
             "cluster/handover.rs",
             "if other.is_some_and(|other| other.quiet_for_us) {",
@@ -158,6 +175,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "the loser does not withdraw",
+        only: None,
         changes: &[change(
             "node/cluster/settle.rs",
             "Course::Keep | Course::Claim | Course::ClaimWhenSilent | Course::Resolve => mine,",
@@ -167,6 +185,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a word said before the silence is no news",
+        only: None,
         changes: &[change(
             "node/cluster/hear.rs",
             "self.undecided |= changed || counts || new_incarnation;",
@@ -175,6 +194,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "take a refused removal for done",
+        only: None,
         changes: &[change(
             "vip/mod.rs",
             "        if let Err(why) = result {\n            if !core::mem::replace(refused, true) {",
@@ -184,6 +204,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "keep everything when cut off",
+        only: None,
         changes: &[change(
             "node/cluster/mod.rs",
             "let isolated = !references.is_empty()",
@@ -192,6 +213,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "never renew",
+        only: None,
         changes: &[change(
             "vip/act.rs",
             "            held.renew_at = now + RENEW_INTERVAL;\n            self.send_add(around);",
@@ -200,6 +222,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "stop without handing over or removing",
+        only: None,
         changes: &[change(
             "node/mod.rs",
             "let gone = self.vips.iter().all(|vip| !vip.is_on_host());",
@@ -208,6 +231,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "spin",
+        only: None,
         changes: &[change(
             "vip/act.rs",
             "            held.renew_at = now + RENEW_INTERVAL;\n            self.send_add(around);",
@@ -249,6 +273,7 @@ fn find_faults(workspace: &Workspace, only: &[String]) -> Result<()> {
     let mut missed = Vec::new();
     for fault in FAULTS
         .iter()
+        .chain(OF_LEASES)
         .filter(|fault| only.is_empty() || only.iter().any(|o| fault.name.contains(o.as_str())))
     {
         let begun = Instant::now();
@@ -310,8 +335,12 @@ impl Ground {
         ensure!(built.context("cargo")?.success(), "{:?} does not compile", fault.map(|f| f.name));
         let seeds = seeds.to_string();
         let binary = self.root.join("target/release/standin-sim");
-        let output =
-            Command::new(binary).args(["--seeds", &seeds]).output().context("run seeds")?;
+        let mut command = Command::new(binary);
+        command.args(["--seeds", &seeds]);
+        if let Some(only) = fault.and_then(|fault| fault.only) {
+            command.args(["--only", only]);
+        }
+        let output = command.output().context("run seeds")?;
         if output.status.success() {
             return Ok(None);
         }

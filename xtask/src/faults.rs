@@ -1,0 +1,101 @@
+//! Faults that are planted in what makes authority `quorum` safe.
+//!
+//! Owns the list; [`crate::sim`] plants them. Each takes away one link of the argument in
+//! `core/src/lease/mod.rs`, or of the shell's part in it.
+
+use crate::sim::{Change, Fault, change};
+
+const fn fault(name: &'static str, changes: &'static [Change]) -> Fault {
+    Fault { name, changes, only: Some("quorum") }
+}
+
+/// Of the lease.
+pub const OF_LEASES: &[Fault] = &[
+    fault(
+        "a voter that restarts is not quiet",
+        &[change(
+            "lease/voter.rs",
+            "let slot = Slot { promised: Ballot::default(), grant: None, quiet_until: now + length };",
+            "let slot = Slot { promised: Ballot::default(), grant: None, quiet_until: now };",
+        )],
+    ),
+    fault(
+        "the holder counts from the answer",
+        &[change(
+            "lease/claim.rs",
+            "let end = stamp + held_for(length);",
+            "let end = now + held_for(length);",
+        )],
+    ),
+    fault(
+        "the voter's clock is read before it receives",
+        &[change(
+            "../../sim/src/world/process.rs",
+            "let stamped = matches!(waiting, Waiting::Heartbeat { .. });",
+            "let stamped = false;",
+        )],
+    ),
+    fault(
+        "no margin for the rate of clocks",
+        &[change(
+            "lease/mod.rs",
+            "    length.saturating_sub(length / MARGIN_SHARE)",
+            "    length.saturating_sub(length / (MARGIN_SHARE * 1000))",
+        )],
+    ),
+    fault(
+        "grant while another's grant lives",
+        &[change(
+            "lease/voter.rs",
+            "slot.grant.filter(|grant| grant.to != request.from)",
+            "slot.grant.filter(|grant| grant.to != request.from && ballot <= grant.ballot)",
+        )],
+    ),
+    fault(
+        "a release with any ballot",
+        &[change(
+            "lease/voter.rs",
+            "|grant: &Grant| grant.ballot.run == ballot.run && grant.ballot <= ballot;",
+            "|grant: &Grant| grant.ballot != Ballot::default();",
+        )],
+    ),
+    fault(
+        "the giver gives the lease back before the kernel's word",
+        &[change(
+            "node/cluster/lease.rs",
+            "            tenure.ceding = Ceding::Shortening;\n",
+            "            tenure.ceding = Ceding::Ceded;\n            \
+             tenure.claim.give_up(self.now);\n",
+        )],
+    ),
+    fault(
+        "a majority of one too few",
+        &[change("lease/electorate.rs", "self.size / 2 + 1", "self.size / 2")],
+    ),
+    fault(
+        "the kernel is told a later end",
+        &[change(
+            "node/cluster/lease.rs",
+            "            kernel.asked = Some(until);\n            let vips = kernel.vips.clone();\n",
+            "            kernel.asked = Some(until);\n            let vips = kernel.vips.clone();\n            \
+             let until = until + leases.quorum.length;\n",
+        )],
+    ),
+    fault(
+        "without a guard, an address to the end of the lease",
+        &[change(
+            "cluster/leases.rs",
+            "OnDoubt::Release => until.map(|until| until - crate::lease::LIFETIME_RESERVE),",
+            "OnDoubt::Release => until,",
+        )],
+    ),
+    fault(
+        "a fencing command that failed counts",
+        &[change(
+            "node/cluster/lease.rs",
+            "            if let Err(why) = result {\n                return Some(ClusterReport::FenceFailed",
+            "            if let Err(why) = result\n                && why.is_empty()\n            \
+             {\n                return Some(ClusterReport::FenceFailed",
+        )],
+    ),
+];
