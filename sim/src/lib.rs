@@ -12,6 +12,7 @@
 //! ```
 
 pub mod clock;
+pub mod file;
 pub mod guard;
 pub mod kernel;
 pub mod plan;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::file::{Edit, Keys};
 use crate::kernel::Trouble;
 use crate::random::Random;
 use crate::scenario::{Kind, Manner, Scenario};
@@ -25,7 +26,8 @@ pub fn draw(scenario: &Scenario, random: &mut Random) -> (Plan, Duration) {
     let length = random.length(ms(10_000), ms(24_000));
     // Some seeds are about what happens while everybody is new.
     let calm = if random.percent(85) { CALM } else { Duration::ZERO };
-    let mut drawing = Drawing { scenario, random, plan: Vec::new(), end: length, calm };
+    let mut drawing =
+        Drawing { scenario, random, plan: Vec::new(), end: length, calm, rotated: false };
     for _ in 0..2 + drawing.random.below(10) {
         let at = drawing.random.length(calm, length);
         drawing.add(at);
@@ -41,6 +43,8 @@ struct Drawing<'a> {
     plan: Plan,
     end: Duration,
     calm: Duration,
+    /// The key is being exchanged.
+    rotated: bool,
 }
 
 impl Drawing<'_> {
@@ -48,6 +52,9 @@ impl Drawing<'_> {
         let manner = self.scenario.manner;
         if self.scenario.stall.chance > 0 && self.random.percent(25) {
             return self.add_freeze(at);
+        }
+        if self.scenario.reloads && self.random.percent(30) {
+            return self.add_reload(at);
         }
         if self.scenario.quorum.is_some() && self.random.percent(30) {
             return self.add_voter(at);
@@ -156,6 +163,44 @@ impl Drawing<'_> {
         }
     }
 
+    /// Files that are changed, at one host after the other.
+    fn add_reload(&mut self, at: Duration) {
+        let members = self.scenario.members();
+        let one = self.random.index(members);
+        let apart = self.random.pick(&[ms(1), ms(100), ms(800)]);
+        match self.random.below(4) {
+            0 if self.rotated => {}
+            0 => {
+                self.rotated = true;
+                for (step, keys) in (0..).zip([Keys::Learnt, Keys::Switched, Keys::New]) {
+                    for member in 0..members {
+                        let at = at + apart * (step * members as u32 + member as u32);
+                        self.push(at, Operation::Reload(member, Edit::Keys(keys)));
+                    }
+                }
+            }
+            1 if self.scenario.manner != Manner::Gentle && !self.rotated => {
+                let keys = |keys| Operation::Reload(one, Edit::Keys(keys));
+                self.pair(at, keys(Keys::Wrong), keys(Keys::Old));
+            }
+            2 if self.scenario.witnesses > 0 => {
+                let voters = self.random.index(self.scenario.witnesses + 1);
+                // What is refused at first is tried again.
+                for turn in 0..4 {
+                    for member in 0..members {
+                        let member = (one + member) % members;
+                        let at = at + apart * (turn * members as u32 + member as u32);
+                        self.push(at, Operation::Reload(member, Edit::Voters(voters)));
+                    }
+                }
+            }
+            _ => {
+                let brisk = |brisk| Operation::Reload(one, Edit::Brisk(brisk));
+                self.pair(at, brisk(true), brisk(false));
+            }
+        }
+    }
+
     /// What may happen to those who vote: they restart and remember nothing, hang, go, or hear and
     /// are heard in part.
     fn add_voter(&mut self, at: Duration) {
@@ -166,7 +211,23 @@ impl Drawing<'_> {
             self.random.index(members)
         };
         let gentle = self.scenario.manner == Manner::Gentle;
-        match self.random.below(if gentle { 4 } else { 9 }) {
+        match self.random.below(if gentle { 4 } else { 11 }) {
+            9.. => {
+                // Cut off from those who voted for it, who then forget, at once or a little later.
+                for segment in 0..self.scenario.paths {
+                    self.push(at, Operation::Partition(segment, 1 << one));
+                }
+                for voter in (0..members).filter(|voter| *voter != one) {
+                    let most = self.random.pick(&[ms(1), ms(300), ms(1500)]);
+                    let at = at + self.random.length(ms(0), most);
+                    self.push(at, Operation::Kill(voter));
+                    self.push(at + ms(1), Operation::Start(voter));
+                }
+                let until = at + self.random.length(ms(500), ms(8000));
+                for segment in 0..self.scenario.paths {
+                    self.push(until, Operation::Mend(segment));
+                }
+            }
             0 => self.pair(at, Operation::Kill(one), Operation::Start(one)),
             1 => {
                 // All of them, one after the other.
@@ -312,6 +373,8 @@ pub fn heal(world: &World, random: &mut Random) -> Vec<Operation> {
     let mut heal: Vec<Operation> = (0..scenario.paths).map(Operation::Mend).collect();
     heal.push(Operation::Smooth);
     heal.extend(scenario.vips().map(|(_, vip)| Operation::Stranger(vip, false)));
+    let keys = world.latest_keys();
+    heal.extend((0..scenario.members()).map(|id| Operation::Reload(id, Edit::Keys(keys))));
     for node in 0..scenario.members() {
         let host = &world.hosts[node];
         heal.push(Operation::Trouble(node, Trouble::default()));
@@ -333,6 +396,19 @@ pub fn heal(world: &World, random: &mut Random) -> Vec<Operation> {
         }
     }
     heal
+}
+
+/// The change of the voters is brought to its end, in several turns.
+pub fn heal_voters(world: &World) -> Plan {
+    let scenario = &world.scenario;
+    let length = scenario.quorum.map_or(Duration::ZERO, |plan| plan.length);
+    let turns = [ms(1500), ms(2500) + length * 3 / 2].into_iter();
+    let turns = turns.filter(|_| scenario.reloads);
+    let each = |at| {
+        let edit = Edit::Voters(world.latest_voters());
+        (0..scenario.members()).map(move |id| (at, Operation::Reload(id, edit)))
+    };
+    turns.flat_map(each).collect()
 }
 
 /// Daemons that were just told to leave everything to the next run: there will be one.

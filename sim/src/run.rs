@@ -48,6 +48,10 @@ pub fn run_with(seed: u64, mut random: Random, story: bool) -> Verdict {
     for operation in plan::heal_later(&world) {
         world.plan(world.now + std::time::Duration::from_secs(1), operation);
     }
+    let now = world.now;
+    for (after, operation) in plan::heal_voters(&world) {
+        world.plan(now + after, operation);
+    }
     world.run(settle::bound(&world.scenario));
     let broken = world.broken.clone().or_else(|| examine_twice(&mut world, placed).err());
     Verdict {

@@ -15,13 +15,14 @@ use standin_core::config::{
     Check, Failback, Home, Link, LinkId, LinkState, OnAnswer, OnCheckFailure, Peer, PeerAddress,
     PeerId, Timing, Vantage, Vip, VipId,
 };
-use standin_core::heartbeat::{self, ClusterId, ConfigDigest, KeyRing, fingerprint};
+use standin_core::heartbeat::{ClusterId, ConfigDigest, KeyRing, fingerprint};
 use standin_core::lease::Key;
 use standin_core::lease::electorate::{Electorate, Electorates};
 use standin_core::place::{GroupRules, NodeId, NodeSet, PoolId, Preference, address_key};
 use standin_core::wire::mac::Mac;
 use standin_core::{Config, Instant, Node};
 
+use crate::file::File;
 use crate::kernel::Nic;
 use crate::random::Random;
 
@@ -128,8 +129,10 @@ pub struct Scenario {
     pub latency: Duration,
     /// From something that arrives until a process reads it.
     pub scheduling: Duration,
-    /// The key of all nodes.
-    pub keys: KeyRing,
+    /// Files are changed while the nodes run.
+    pub reloads: bool,
+    /// The file of all hosts at first.
+    pub file: File,
 }
 
 const NAMES: [&str; 5] = ["pinky", "brain", "snowball", "larry", "billie"];
@@ -143,8 +146,6 @@ impl Scenario {
     /// So many nodes and a single ordered group, on a sound network.
     pub fn plain(nodes: usize) -> Self {
         let order = (0..nodes as u16).map(NodeId).collect();
-        let key =
-            heartbeat::Key::derive(b"narf narf narf narf narf narf", CLUSTER).expect("a long key");
         let dead_after = ms(1000);
         let interval = Timing::default_interval(dead_after);
         Self {
@@ -164,7 +165,8 @@ impl Scenario {
             routers: vec![RouterPlan { accepts_untracked: false, refresh: Some(ms(20_000)) }],
             latency: ms(1) / 10,
             scheduling: ms(1) / 20,
-            keys: KeyRing::new(key),
+            reloads: false,
+            file: File::default(),
         }
     }
 
@@ -211,6 +213,15 @@ impl Scenario {
         scenario.draw_groups(random);
         if random.percent(50) {
             scenario.draw_quorum(random);
+        }
+        scenario.reloads = random.percent(25);
+        if scenario.reloads && scenario.quorum.is_some() && random.percent(60) {
+            // Up to so many may come, one by one.
+            scenario.witnesses = scenario.witnesses.max(2);
+        }
+        scenario.file.voters = scenario.witnesses;
+        if scenario.reloads {
+            scenario.file.voters = random.index(scenario.witnesses + 1);
         }
         if random.percent(if scenario.quorum.is_some() { 50 } else { 15 }) {
             scenario.draw_stall(random);
@@ -399,7 +410,13 @@ impl Scenario {
     }
 
     /// What a node's core is told; `adopted`: what its kernel has of an earlier run.
-    fn config(&self, host: HostId, nics: &[Nic], adopted: &dyn Fn(IpAddr) -> bool) -> Config {
+    fn config(
+        &self,
+        host: HostId,
+        file: File,
+        nics: &[Nic],
+        adopted: &dyn Fn(IpAddr) -> bool,
+    ) -> Config {
         let paths = if self.is_witness(host) { 0 } else { self.paths };
         let links = (0..paths).map(|segment| Link {
             name: Arc::from(format!("eth{segment}")),
@@ -432,11 +449,33 @@ impl Scenario {
             },
         );
         let peers = self.watched(host).map(|other| self.peer(host, other)).collect();
-        Config::new(links.collect(), peers, vips, checks.collect(), self.timing)
+        Config::new(links.collect(), peers, vips, checks.collect(), self.timing_of(file))
             .expect("a scenario is a valid configuration")
     }
 
-    fn settings(&self, host: HostId) -> Settings {
+    /// The keys in a file.
+    pub fn ring(&self, file: File) -> KeyRing {
+        file.keys.ring(CLUSTER)
+    }
+
+    fn timing_of(&self, file: File) -> Timing {
+        Timing { interval: file.interval(self.timing.interval), ..self.timing }
+    }
+
+    /// The names of those who vote where the first so many of the witnesses do.
+    pub fn voters(&self, witnesses: usize) -> Vec<String> {
+        (0..self.nodes() + witnesses).map(|member| self.name(member)).collect()
+    }
+
+    /// Those voters.
+    pub fn electorate(&self, witnesses: usize) -> Electorate {
+        let names = self.voters(witnesses);
+        let numbered = (0..).map(|number| Some(NodeId(number)));
+        Electorate::new(names.iter().map(|name| &**name).zip(numbered))
+    }
+
+    /// `before`: who voted in the file before this one.
+    fn settings(&self, host: HostId, file: File, before: Option<usize>) -> Settings {
         let names: Vec<Arc<str>> =
             (0..self.members()).map(|member| Arc::from(self.name(member))).collect();
         let nodes = fingerprint("nodes", self.names.iter().map(String::as_bytes));
@@ -461,9 +500,9 @@ impl Scenario {
             .map(|(other, peer)| MemberSettings { node: NodeId(other as u16), peer: PeerId(peer) });
         let references = self.references && !self.is_witness(host);
         let references = references.then(|| PeerId(self.members() as u32 - 1));
-        let numbered = (0..).map(|number| Some(NodeId(number)));
-        let voters = names.iter().map(|name| &**name).zip(numbered);
-        let voters = Electorates { present: Electorate::new(voters), before: None };
+        let before = before.filter(|before| *before != file.voters);
+        let before = before.map(|before| self.electorate(before));
+        let voters = Electorates { present: self.electorate(file.voters), before };
         let authority = self.quorum.map_or(Authority::None, |plan| {
             let QuorumPlan { length, guarded, fence } = plan;
             Authority::Quorum(Quorum { voters, length, guarded, fence })
@@ -478,7 +517,7 @@ impl Scenario {
             members: members.collect(),
             groups,
             references: references.into_iter().collect(),
-            timing: self.timing,
+            timing: self.timing_of(file),
         }
     }
 
@@ -490,19 +529,21 @@ impl Scenario {
         groups.flat_map(|group| group.addresses.iter().copied()).collect()
     }
 
-    /// A node that starts.
+    /// A node that starts; `before`: goes on with the memory of one whose file had these voters.
     pub fn start(
         &self,
         host: HostId,
+        (file, before): (File, Option<usize>),
         nics: &[Nic],
         adopted: &dyn Fn(IpAddr) -> bool,
         secret: [u8; 32],
         now: Instant,
     ) -> Node {
-        let config = self.config(host, nics, adopted);
+        let config = self.config(host, file, nics, adopted);
         match self.kind {
             Kind::Cluster => {
-                Node::in_cluster(config, self.settings(host), self.keys.clone(), secret, now)
+                let settings = self.settings(host, file, before);
+                Node::in_cluster(config, settings, self.ring(file), secret, now)
             }
             Kind::Pair => {
                 let (seed, _) = secret.split_first_chunk().expect("32 bytes");

@@ -36,9 +36,13 @@ pub fn examine(world: &World, placed: bool) -> Result<(), String> {
     let eligible: Vec<HostId> = (0..scenario.nodes()).filter(|id| world.is_eligible(*id)).collect();
     let mut load = vec![0_usize; scenario.nodes()];
     for group in &scenario.groups {
-        if !world.has_majority() {
-            examine_without_majority(world, group)?;
-            continue;
+        match world.has_majority() {
+            Some(true) => {}
+            Some(false) => {
+                examine_without_majority(world, group)?;
+                continue;
+            }
+            None => continue,
         }
         let mut holder = None;
         for vip in &group.addresses {
@@ -56,7 +60,7 @@ pub fn examine(world: &World, placed: bool) -> Result<(), String> {
     }
     let spread = matches!(scenario.groups[0].rules.preference, Preference::Spread(_));
     if spread
-        && world.has_majority()
+        && world.has_majority() == Some(true)
         && !placed
         && scenario.groups[0].rules.failback != Failback::No
     {

@@ -8,6 +8,7 @@
 //! - `process`: a daemon's turn.
 //! - `request`: what it asks of its kernel, and what becomes of that.
 //! - `lease`: the same for leases.
+//! - `reload`: a file that is read again.
 //! - `operation`: what can be done to a world, in sentences.
 //! - `safety`: what is checked after every event; `exclusive`: what quorum promises besides.
 //! - `view`: what can be seen.
@@ -17,6 +18,7 @@ mod lease;
 mod network;
 mod operation;
 mod process;
+mod reload;
 mod request;
 mod safety;
 mod view;
@@ -30,6 +32,7 @@ use std::time::Duration;
 use standin_core::Instant;
 
 use crate::clock::Clock;
+use crate::file::File;
 use crate::guard::Guard;
 use crate::kernel::Kernel;
 use crate::random::Random;
@@ -58,6 +61,7 @@ pub struct Host {
     /// Hosts whose checks of an address that is here get no answer.
     pub unanswered: Vec<HostId>,
     clock: Clock,
+    file: File,
     process: Option<Process>,
     /// Which run of its daemon this is; what was meant for an earlier one is lost.
     run: u32,
@@ -128,6 +132,8 @@ pub struct World {
     /// Events so far.
     pub events: u64,
     segments: Vec<Segment>,
+    /// The latest voters that any node has taken over.
+    voters: usize,
     /// Daemons are not stopped in the middle of a turn any more.
     smooth: bool,
     random: Random,
@@ -159,6 +165,7 @@ impl World {
                 service: true,
                 unanswered: Vec::new(),
                 clock,
+                file: scenario.file,
                 process: None,
                 run: 0,
                 acknowledged_at: Instant::default(),
@@ -178,6 +185,7 @@ impl World {
             story: story.then(Vec::new),
             changes: 0,
             events: 0,
+            voters: scenario.file.voters,
             smooth: false,
             random,
             queue: BinaryHeap::new(),

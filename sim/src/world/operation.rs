@@ -12,6 +12,7 @@ use standin_core::place::NodeId;
 use super::network::Wire;
 use super::process::Waiting;
 use super::{Event, World};
+use crate::file::Edit;
 use crate::kernel::Trouble;
 use crate::scenario::HostId;
 
@@ -37,6 +38,8 @@ pub enum Operation {
     Resume(HostId),
     /// The daemon is stopped in the middle of a turn, after so many steps more, for so long.
     Freeze(HostId, u32, Duration),
+    /// The files of a host are changed, and its daemon is told to read them again.
+    Reload(HostId, Edit),
     /// No daemon is stopped in the middle of a turn any more.
     Smooth,
     /// The fencing command of a host against another has run, and worked or not.
@@ -94,6 +97,9 @@ impl fmt::Display for Told<'_> {
             Operation::Freeze(host, steps, length) => {
                 let name = name(host);
                 write!(f, "* {name}'s daemon will be stopped in {steps} steps, for {length:?}")
+            }
+            Operation::Reload(host, edit) => {
+                write!(f, "* {} is told to read its file again: {edit:?}", name(host))
             }
             Operation::Smooth => write!(f, "* daemons are no longer held up"),
             Operation::Fence(by, host, works) => {
@@ -175,6 +181,7 @@ impl World {
                     process.freeze = Some((*steps, *length));
                 }
             }
+            Operation::Reload(host, edit) => self.reload(*host, *edit),
             Operation::Smooth => {
                 self.smooth = true;
                 for process in self.hosts.iter_mut().filter_map(|host| host.process.as_mut()) {
@@ -223,7 +230,7 @@ impl World {
         self.look_at_paths();
     }
 
-    fn end_with(&mut self, host: HostId, input: Waiting) {
+    pub(super) fn end_with(&mut self, host: HostId, input: Waiting) {
         let keeping = matches!(input, Waiting::StopKeeping);
         if let Some(process) = &mut self.hosts[host].process {
             process.leaving |= !keeping;

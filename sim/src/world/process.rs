@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use standin_core::cluster::leases::Memory;
 use standin_core::config::{CheckId, LinkId, LinkState, VipId};
 use standin_core::io::CheckTarget;
 use standin_core::place::NodeId;
@@ -19,6 +20,7 @@ use standin_core::{Action, Input, Instant, Node, step};
 use super::lease::Renewal;
 use super::network::Packet;
 use super::{Event, World};
+use crate::file::File;
 use crate::scenario::HostId;
 
 /// What the sockets of a process hold; the rest is lost.
@@ -42,6 +44,8 @@ pub(super) struct Process {
     pub(super) leaving: bool,
     /// It was told to leave everything to the next run.
     pub(super) keeping: bool,
+    /// It makes way for a run with another file.
+    pub(super) reload: Option<File>,
     /// What its kernel had of an earlier run.
     pub(super) adopted: Vec<IpAddr>,
     pub(super) started: Instant,
@@ -112,6 +116,12 @@ impl Process {
 impl World {
     /// Starts the daemon of a host, unless it runs or the host has no power.
     pub(super) fn start(&mut self, id: HostId) {
+        self.start_after(id, None);
+    }
+
+    /// The same in a process that ran with another file until now: with its voters, and what it
+    /// knew of leases.
+    pub(super) fn start_after(&mut self, id: HostId, earlier: Option<(usize, Option<Memory>)>) {
         let secret = self.random.secret();
         let scenario = self.scenario.clone();
         let host = &mut self.hosts[id];
@@ -127,7 +137,12 @@ impl World {
         self.safety.dirty = true;
         let kernel = &host.kernel;
         let now = host.clock.show(self.now);
-        let node = scenario.start(id, &kernel.nics, &|vip| kernel.has(vip), secret, now);
+        let (before, memory) = earlier.unzip();
+        let with = (host.file, before);
+        let mut node = scenario.start(id, with, &kernel.nics, &|vip| kernel.has(vip), secret, now);
+        if let Some(memory) = memory.flatten() {
+            node.recall_leases(memory);
+        }
         let adopted = kernel.held.keys().copied().collect();
         host.run += 1;
         host.process = Some(Process {
@@ -137,6 +152,7 @@ impl World {
             freeze: None,
             leaving: false,
             keeping: false,
+            reload: None,
             adopted,
             started: self.now,
             decided_at: self.now,
@@ -439,6 +455,10 @@ impl World {
 
     /// The daemon says that it has stopped.
     fn end(&mut self, id: HostId) {
+        if let Some(file) = self.hosts[id].process.as_ref().and_then(|process| process.reload) {
+            self.follow(id, file);
+            return;
+        }
         self.tell(Some(id), || "has stopped".to_owned());
         let kept = self.hosts[id].process.as_ref().is_some_and(|process| process.keeping);
         let left: Vec<IpAddr> = self.hosts[id].kernel.held.keys().copied().collect();

@@ -139,7 +139,8 @@ impl World {
             let whole = !switch.is_cut(a, b) && !switch.is_cut(b, a) && switch.is_sound();
             whole && self.is_linked(a, segment) && self.is_linked(b, segment)
         };
-        runs(a) && runs(b) && (0..self.segments.len()).any(path)
+        let agree = self.hosts[a].file.keys.agrees(self.hosts[b].file.keys);
+        runs(a) && runs(b) && agree && (0..self.segments.len()).any(path)
     }
 
     pub(super) fn check_safety(&mut self) {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use super::World;
 use super::process::Process;
+use crate::file::Keys;
 use crate::scenario::HostId;
 
 impl World {
@@ -54,15 +55,42 @@ impl World {
         process.is_some_and(|process| process.is_running() && !process.leaving && !process.keeping)
     }
 
-    /// Whether more than half of those who vote are there; under authority `none` nobody asks.
-    pub fn has_majority(&self) -> bool {
-        let all = self.scenario.members();
+    /// Whether more than half of those who vote are there, by every file that may be in force;
+    /// `None` where one says so and another does not. Under authority `none` nobody asks.
+    pub fn has_majority(&self) -> Option<bool> {
+        if self.scenario.quorum.is_none() {
+            return Some(true);
+        }
         let votes = |id: &HostId| {
             let reached = (0..self.segments.len()).any(|segment| self.is_linked(*id, segment));
             let process = self.hosts[*id].process.as_ref();
             process.is_some_and(Process::is_running) && reached
         };
-        self.scenario.quorum.is_none() || (0..all).filter(votes).count() * 2 > all
+        let here: Vec<HostId> = (0..self.scenario.members()).filter(votes).collect();
+        let files = here.iter().map(|id| self.hosts[*id].file.voters);
+        let (least, most) = (files.clone().min(), files.max());
+        let (Some(least), Some(most)) = (least, most) else { return Some(false) };
+        // Until a change is settled the voters before are asked as well.
+        let near = usize::from(self.scenario.reloads);
+        let each = least.saturating_sub(near)..=(most + near).min(self.scenario.witnesses);
+        let mut all = each.map(|witnesses| {
+            let voters = self.scenario.nodes() + witnesses;
+            here.iter().filter(|id| **id < voters).count() * 2 > voters
+        });
+        let first = all.next().unwrap_or(false);
+        (least == most && all.all(|other| other == first)).then_some(first)
+    }
+
+    /// The latest voters that any node has taken over.
+    pub fn latest_voters(&self) -> usize {
+        self.voters
+    }
+
+    /// The keys with which an exchange that has begun ends.
+    pub fn latest_keys(&self) -> Keys {
+        let keys = self.hosts[..self.scenario.members()].iter().map(|host| host.file.keys);
+        let begun = |keys: Keys| !matches!(keys, Keys::Old | Keys::Wrong);
+        if keys.into_iter().any(begun) { Keys::New } else { Keys::Old }
     }
 
     /// Whether the daemon of a node was told to leave everything to the next run, and still runs.
