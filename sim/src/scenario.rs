@@ -96,6 +96,7 @@ pub struct RouterPlan {
 
 /// What a seed is about.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Scenario {
     /// What the nodes run.
     pub kind: Kind,
@@ -240,14 +241,13 @@ impl Scenario {
         }
         let guarded = random.percent(90);
         let dead_after = self.timing.dead_after;
-        let length = match random.below(8) {
+        let length = match random.below(12) {
             0 => ms(50),
-            1 => ms(60),
-            2 => ms(100),
-            3 => dead_after / 2,
-            4 | 5 => dead_after,
-            6 => dead_after * 2,
-            _ => random.length(ms(50), ms(4000)),
+            1 => random.length(ms(51), ms(110)),
+            2 | 3 => dead_after / 2,
+            4..8 => dead_after,
+            8 => dead_after * 2,
+            _ => random.length(ms(200), ms(4000)),
         };
         let length = if guarded { length } else { ms(5000) };
         self.quorum = Some(QuorumPlan { length, guarded, fence: random.percent(15) });
@@ -519,6 +519,13 @@ impl Scenario {
             references: references.into_iter().collect(),
             timing: self.timing_of(file),
         }
+    }
+
+    /// Whether an address stays where nobody can know whether another has it.
+    pub fn is_held_in_doubt(&self, vip: IpAddr) -> bool {
+        let mut groups = self.groups.iter();
+        let group = groups.find(|group| group.addresses.contains(&vip));
+        group.is_some_and(|group| group.on_doubt == OnDoubt::Hold)
     }
 
     /// The addresses that a host's kernel answers for under a lease alone.

@@ -27,6 +27,7 @@ fn story(world: &World) -> String {
 fn voting(nodes: usize, witnesses: usize, length: Duration) -> Scenario {
     let mut scenario = Scenario::plain(nodes);
     scenario.witnesses = witnesses;
+    scenario.file.voters = witnesses;
     scenario.manner = Manner::Split;
     scenario.quorum = Some(QuorumPlan { length, guarded: true, fence: false });
     scenario.groups[0].rules.members = (0..nodes as u16).map(NodeId).collect();
@@ -91,14 +92,15 @@ fn the_loss_of_a_witness_moves_nothing() {
 /// A move in which one of the two is stopped before any of its steps, for longer than the lease.
 #[test]
 fn a_move_may_be_stopped_between_any_two_steps() {
-    for (host, length) in [(PINKY, ms(70)), (PINKY, ms(900)), (BRAIN, ms(70)), (BRAIN, ms(900))] {
+    for host in [PINKY, BRAIN] {
         for step in 0..60 {
+            let length = if step % 2 == 0 { ms(70) } else { ms(900) };
             let mut scenario = voting(3, 0, ms(200));
             scenario.routers[0].refresh = Some(ms(3000));
             let mut world = settled(scenario);
             world.operate(&Operation::Place(PINKY, 0, Some(BRAIN)));
             world.operate(&Operation::Freeze(host, step, length));
-            world.run(ms(12_000));
+            world.run(ms(8000));
             assert_eq!(world.broken, None, "step {step}\n{}", story(&world));
             let answering = world.answerers(vip(&world));
             assert_eq!(answering.len(), 1, "step {step}\n{}", story(&world));

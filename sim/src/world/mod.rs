@@ -62,7 +62,7 @@ pub struct Host {
     pub unanswered: Vec<HostId>,
     clock: Clock,
     file: File,
-    process: Option<Process>,
+    process: Option<Box<Process>>,
     /// Which run of its daemon this is; what was meant for an earlier one is lost.
     run: u32,
     /// Its kernel does what it is told, and has been told again what it refused, from then on.
@@ -88,7 +88,7 @@ enum Event {
 struct Queued {
     at: Instant,
     order: u64,
-    event: Event,
+    event: Box<Event>,
 }
 
 impl PartialEq for Queued {
@@ -230,7 +230,7 @@ impl World {
         let Some(Reverse(Queued { at, event, .. })) = self.queue.pop() else { return false };
         self.now = at;
         self.events += 1;
-        self.happen(event);
+        self.happen(*event);
         self.check_safety();
         true
     }
@@ -242,7 +242,7 @@ impl World {
 
     fn schedule(&mut self, at: Instant, event: Event) {
         self.queued += 1;
-        self.queue.push(Reverse(Queued { at, order: self.queued, event }));
+        self.queue.push(Reverse(Queued { at, order: self.queued, event: Box::new(event) }));
     }
 
     fn happen(&mut self, event: Event) {

@@ -145,7 +145,7 @@ impl World {
         }
         let adopted = kernel.held.keys().copied().collect();
         host.run += 1;
-        host.process = Some(Process {
+        host.process = Some(Box::new(Process {
             node,
             paused: false,
             stopped_until: None,
@@ -162,7 +162,7 @@ impl World {
             wake_at: None,
             second: 0,
             turns: 0,
-        });
+        }));
         self.wake(id, self.now + self.scenario.scheduling);
         self.look_at_paths();
     }

@@ -11,7 +11,7 @@
 //!   quiet before the receiver has the address. (Unless processes are stopped between a decision
 //!   and its effect.)
 //! - Where the file names references, a node that is reached by nothing of them nor of any other
-//!   node holds nothing after a while.
+//!   node holds nothing after a while, but for what is held in doubt.
 //! - Nothing is announced by a node whose kernel does not hold the address, or is quiet about it.
 //!
 //! The others are where they arise: nobody spins, nothing is left behind by a plain stop, a
@@ -24,7 +24,6 @@ use std::time::Duration;
 use standin_core::wire::frame::Frame;
 use standin_core::{Instant, neighbour};
 
-use super::process::Process;
 use super::{Event, World};
 use crate::kernel::Trouble;
 use crate::scenario::{HostId, Manner};
@@ -117,7 +116,10 @@ impl World {
         let most = self.alone_most();
         for node in 0..self.safety.nodes {
             let long = self.safety.alone[node].is_some_and(|at| self.now.since(at) >= most);
-            let held = self.vips.iter().find(|vip| self.hosts[node].kernel.has(**vip)).copied();
+            // What is held in doubt stays.
+            let released = |vip: &IpAddr| !self.scenario.is_held_in_doubt(*vip);
+            let has = |vip: &&IpAddr| self.hosts[node].kernel.has(**vip) && released(vip);
+            let held = self.vips.iter().find(has).copied();
             if let Some(vip) = held.filter(|_| long) {
                 let name = self.scenario.name(node);
                 self.break_promise(format!("{name} reaches nobody and still holds {vip}"));
@@ -130,7 +132,7 @@ impl World {
             let host = &self.hosts[id];
             let process = host.process.as_ref();
             host.powered
-                && process.is_some_and(Process::is_running)
+                && process.is_some_and(|process| process.is_running())
                 && host.kernel.trouble == Trouble::default()
                 && self.now >= host.sound_from
         };

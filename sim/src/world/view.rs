@@ -5,7 +5,6 @@
 use std::net::IpAddr;
 
 use super::World;
-use super::process::Process;
 use crate::file::Keys;
 use crate::scenario::HostId;
 
@@ -64,7 +63,7 @@ impl World {
         let votes = |id: &HostId| {
             let reached = (0..self.segments.len()).any(|segment| self.is_linked(*id, segment));
             let process = self.hosts[*id].process.as_ref();
-            process.is_some_and(Process::is_running) && reached
+            process.is_some_and(|process| process.is_running()) && reached
         };
         let here: Vec<HostId> = (0..self.scenario.members()).filter(votes).collect();
         let files = here.iter().map(|id| self.hosts[*id].file.voters);
@@ -74,8 +73,8 @@ impl World {
         let near = usize::from(self.scenario.reloads);
         let each = least.saturating_sub(near)..=(most + near).min(self.scenario.witnesses);
         let mut all = each.map(|witnesses| {
-            let voters = self.scenario.nodes() + witnesses;
-            here.iter().filter(|id| **id < voters).count() * 2 > voters
+            let all = self.scenario.nodes() + witnesses;
+            here.iter().filter(|id| **id < all).count() * 2 > all
         });
         let first = all.next().unwrap_or(false);
         (least == most && all.all(|other| other == first)).then_some(first)
