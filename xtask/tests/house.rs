@@ -296,12 +296,9 @@ fn what_is_depended_on_is_used() {
     assert_none("[workspace.dependencies] that no package has", &unused);
 }
 
-/// A promise is a row `| promise | conditions | checked by |`, and each name in backquotes in its
-/// last cell is a test or a lab case that stands in the source.
-#[test]
-fn every_promise_names_a_test_that_exists() {
+/// The text of every Rust file.
+fn whole_source() -> String {
     let root = root();
-    let page = std::fs::read_to_string(root.join("docs/PROMISES.md")).expect("docs/PROMISES.md");
     let mut source = String::new();
     for directory in ["core", "sys", "standin", "lab", "sim", "fuzz", "xtask"] {
         if root.join(directory).is_dir() {
@@ -310,6 +307,32 @@ fn every_promise_names_a_test_that_exists() {
             }
         }
     }
+    source
+}
+
+/// What stands there in backquotes and looks like a test's name is one.
+#[test]
+fn a_test_that_the_threat_model_names_exists() {
+    let page = std::fs::read_to_string(root().join("docs/THREAT-MODEL.md")).expect("the page");
+    let source = whole_source();
+    let is_name = |word: &&str| {
+        word.contains('_') && word.chars().all(|c| c == '_' || c.is_ascii_lowercase())
+    };
+    let names: Vec<&str> = page.split('`').skip(1).step_by(2).filter(is_name).collect();
+    assert!(names.len() > 30, "only {} names were found", names.len());
+    let missing = |name: &&str| {
+        !source.contains(&format!("fn {name}(")) && !source.contains(&format!("\"{name}\""))
+    };
+    let broken: Vec<String> = names.into_iter().filter(missing).map(str::to_owned).collect();
+    assert_none("tests that docs/THREAT-MODEL.md names and that do not exist", &broken);
+}
+
+/// A promise is a row `| promise | conditions | checked by |`, and each name in backquotes in its
+/// last cell is a test or a lab case that stands in the source.
+#[test]
+fn every_promise_names_a_test_that_exists() {
+    let page = std::fs::read_to_string(root().join("docs/PROMISES.md")).expect("docs/PROMISES.md");
+    let source = whole_source();
     let mut broken = Vec::new();
     for (number, line) in (1..).zip(page.lines()) {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
