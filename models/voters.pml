@@ -37,7 +37,8 @@
 
 byte present[N];   /* the file a node goes by; 0: it does not run */
 bool both[N];      /* the majority of the file before is needed as well */
-byte said[N * N];  /* what n heard of m last: 1: n's file, 2: and that it has settled; 0: neither */
+byte said[N * N];  /* what n heard of m last: 1: n's file, 2: and that it has settled;
+                    * 3: the file that comes next for n; 0: none of these */
 byte agreed[N];    /* for so long all voters have said the present file */
 byte keeps[N];     /* for so long it does not say that it has settled */
 byte quiet[N];     /* a voter that starts */
@@ -59,8 +60,8 @@ bool all;
 #define KNOWS(v, a) (present[v] == present[a] || (both[a] && present[v] == present[a] - 1) || (both[v] && (present[v] - 1 == present[a] || (both[a] && present[v] == present[a]))))
 #define ASKED(a, v) (HAS(VOTERS(present[a]), v) || (both[a] && HAS(VOTERS(present[a] - 1), v)))
 #define ANSWERS(v) (present[v] > 0 && quiet[v] == 0)
-#define AGREES(a, v) (a == v || !HAS(VOTERS(present[a]), v) || said[a * N + v] > 0)
-#define CALM(a, v) (a == v || !HAS(VOTERS(present[a]), v) || said[a * N + v] == 2)
+#define AGREES(a, v) (a == v || !HAS(VOTERS(present[a]), v) || said[a * N + v] == 1 || said[a * N + v] == 2)
+#define CALM(a, v) (a == v || !HAS(VOTERS(present[a]), v) || said[a * N + v] >= 2)
 
 #ifdef JUMPING
 #define MAY_CHANGE(a) true
@@ -116,11 +117,12 @@ inline forget(a) {
     printf("%c asks %c and is granted\n", 97 + a, 97 + v); extend(a) }
 
 /* a hears v. */
+#define WORD(a, v) (present[a] == present[v] -> SAYS(v) : (present[v] == present[a] + 1 -> 3 : 0))
 #define HEAR(a, v) :: d_step { \
     present[a] > 0 && present[v] > 0 && HAS(VOTERS(present[a]), v) && \
-    said[a * N + v] != (present[a] == present[v] -> SAYS(v) : 0) -> \
-    said[a * N + v] = (present[a] == present[v] -> SAYS(v) : 0); \
-    agreed[a] = (said[a * N + v] == 0 -> 0 : agreed[a]); \
+    said[a * N + v] != WORD(a, v) -> \
+    said[a * N + v] = WORD(a, v); \
+    agreed[a] = (AGREES(a, v) -> agreed[a] : 0); \
     printf("%c hears %c: %d\n", 97 + a, 97 + v, said[a * N + v]) }
 
 /* a goes on with the next file. One that is not in it stays as it is. */
