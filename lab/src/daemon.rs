@@ -126,20 +126,18 @@ impl Daemon {
         &self.log
     }
 
-    /// The processor time that it has used so far, in user and kernel mode (proc(5), `stat`: in
-    /// hundredths of a second).
+    /// The processor time that its threads have used so far, to the nanosecond
+    /// (`/proc/PID/task/TID/schedstat`: what proc(5) counts in ticks misses who never runs at one).
     pub fn processor_time(&self) -> Result<Duration> {
-        let path = format!("/proc/{}/stat", self.process.id());
-        let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
-        // The name, in parentheses, may have spaces.
-        let (_, rest) = text.rsplit_once(") ").with_context(|| path.clone())?;
-        let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<u64>);
-        let ticks: u64 = ticks.sum::<Result<u64, _>>().with_context(|| path.clone())?;
-        Ok(Duration::from_millis(ticks * 10))
-    }
-
-    pub fn process(&self) -> &Rc<Process> {
-        &self.process
+        let tasks = format!("/proc/{}/task", self.process.id());
+        let mut spent = Duration::ZERO;
+        for task in std::fs::read_dir(&tasks).with_context(|| tasks.clone())? {
+            let path = task?.path().join("schedstat");
+            let text = std::fs::read_to_string(&path).context("read schedstat")?;
+            let nanos = text.split(' ').next().and_then(|word| word.parse().ok());
+            spent += Duration::from_nanos(nanos.context("schedstat begins with a time")?);
+        }
+        Ok(spent)
     }
 
     /// Every event so far.
