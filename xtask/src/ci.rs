@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::workspace::{self, Workspace};
-use crate::{deb, docs, machine, model, sim};
+use crate::{counts, deb, docs, machine, model, sim};
 
 /// Which steps to run.
 #[derive(Args)]
@@ -90,6 +90,12 @@ const STEPS: &[Step] = &[
         about: "unit and integration tests of every package, and the rules of the house",
         on_request: false,
         run: |workspace| passed(workspace.cargo(&["test", "--locked", "--workspace"])),
+    },
+    Step {
+        name: "counts",
+        about: "instructions of the core's most used paths, within their budget",
+        on_request: false,
+        run: |workspace| passed(counts::run(workspace, &[])),
     },
     Step {
         name: "model",

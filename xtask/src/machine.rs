@@ -32,6 +32,7 @@ const PROGRAMS: &[Program] = &[
     },
     Program { name: "promtool", package: "prometheus", used_by: "tests of the metrics" },
     Program { name: "prometheus", package: "prometheus", used_by: "the lab, to scrape us" },
+    Program { name: "valgrind", package: "valgrind", used_by: "bench, to count instructions" },
     Program { name: "spin", package: "spin", used_by: "the models of the lease" },
     Program { name: "ucarp", package: "ucarp", used_by: "bench, to compare" },
     Program { name: "keepalived", package: "keepalived", used_by: "bench, and its samples" },

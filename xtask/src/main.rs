@@ -5,6 +5,7 @@
 //! itself: tests do that, in the package whose promise it is. Nothing here is shipped.
 
 mod ci;
+mod counts;
 mod deb;
 mod docs;
 mod faults;
@@ -64,6 +65,9 @@ struct LabOptions {
 
 /// What the lab takes behind the name of a benchmark.
 const BENCH_HELP: &str = "\
+Options of counts, the instructions of the core's most used paths:
+      --update         write the budget that they are held to
+
 Options of failover:
       --runs <N>       runs of each system, in turn [default: 5]
       --json <FILE>    every run's numbers
@@ -109,6 +113,9 @@ fn run(cli: Cli) -> Result<()> {
             workspace.build_release()?;
             let all = vec!["all".to_owned()];
             workspace.lab(if options.arguments.is_empty() { &all } else { &options.arguments })
+        }
+        Task::Bench(options) if options.arguments.first().is_some_and(|a| a == "counts") => {
+            counts::run(&workspace, &options.arguments[1..])
         }
         Task::Bench(options) => {
             workspace.build_release()?;

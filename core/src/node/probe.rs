@@ -41,6 +41,8 @@ pub(super) struct Watched {
     sequence: u16,
     outstanding: VecDeque<(u16, u64, Instant)>,
     probes_per_round: usize,
+    /// Its addresses are asked for ahead.
+    anticipated: bool,
     cannot_said: bool,
     slow_said: bool,
 }
@@ -57,6 +59,7 @@ impl Watched {
             sequence: 0,
             outstanding: VecDeque::new(),
             probes_per_round: settings.addresses.iter().map(kinds).sum(),
+            anticipated: false,
             cannot_said: false,
             slow_said: false,
         }
@@ -240,6 +243,11 @@ impl Node {
         let window = ask_window(self.config.timing.dead_after);
         let ask_at = self.peers[id.index()].peer.ask_at(window);
         let soon = ask_at.is_some_and(|at| at <= self.now);
+        // Nearly always there is nothing to be asked and nothing to be taken back.
+        let before = core::mem::replace(&mut self.peers[id.index()].anticipated, soon);
+        if !soon && !before {
+            return;
+        }
         for vip in self.vip_ids() {
             if self.vips[vip.index()].home() == Home::Peer(id) {
                 self.with_vip(vip, |vip, around| vip.anticipate(around, soon));

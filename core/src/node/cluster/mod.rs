@@ -20,7 +20,6 @@ mod speak;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::ToString;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Node;
@@ -161,14 +160,12 @@ impl Node {
 
     fn judge_isolation(&mut self, cluster: &mut Cluster) {
         let references = &cluster.settings.references;
-        let all_dead = |peers: &[PeerId]| {
-            peers
-                .iter()
-                .all(|peer| matches!(self.peers[peer.index()].peer.life(), Life::Dead { .. }))
-        };
+        let is_dead =
+            |peer: &PeerId| matches!(self.peers[peer.index()].peer.life(), Life::Dead { .. });
         // A host that answers is reached, whatever its daemon does.
-        let members: Vec<PeerId> = cluster.members.iter().map(|member| member.peer).collect();
-        let isolated = !references.is_empty() && all_dead(references) && all_dead(&members);
+        let mut members = cluster.members.iter().map(|member| &member.peer);
+        let isolated =
+            !references.is_empty() && references.iter().all(is_dead) && members.all(is_dead);
         if isolated == cluster.isolated {
             return;
         }
