@@ -31,7 +31,10 @@ pub fn set_fifo_priority(priority: u8) -> Result<()> {
     })
 }
 
-/// Keeps all memory of the process, also what it will take later, from being swapped out.
+/// Keeps all memory of the process, also what it will take later, from being swapped out: what is
+/// mapped now, the program with all that it does rarely, is read in and stays; what is mapped later
+/// stays once it has been touched, so that a thread does not cost the whole of the stack that it
+/// might use.
 ///
 /// Refused (`EPERM`) unless `RLIMIT_MEMLOCK` is unlimited or `CAP_IPC_LOCK` is in effect: under a
 /// limit the call may succeed and a later allocation fail, which is worse than a page fault.
@@ -47,9 +50,12 @@ pub fn lock_memory() -> Result<()> {
             "needs CAP_IPC_LOCK outside of any user namespace, or LimitMEMLOCK=infinity",
         ));
     }
-    // SAFETY: mlockall(2) takes numbers only.
-    raw::check(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) })
-        .map_err(|error| Error::new(OPERATION, error))?;
+    // In this order: each call replaces what the one before said of the future.
+    for flags in [libc::MCL_CURRENT, libc::MCL_FUTURE | libc::MCL_ONFAULT] {
+        // SAFETY: mlockall(2) takes numbers only.
+        raw::check(unsafe { libc::mlockall(flags) })
+            .map_err(|error| Error::new(OPERATION, error))?;
+    }
     Ok(())
 }
 
