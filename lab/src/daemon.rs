@@ -140,6 +140,10 @@ impl Daemon {
         Ok(spent)
     }
 
+    pub fn process(&self) -> &Rc<Process> {
+        &self.process
+    }
+
     /// Every event so far.
     pub fn events(&self) -> Vec<Event> {
         self.log.lock().iter().filter_map(|line| line.event.clone()).collect()
