@@ -1,0 +1,116 @@
+//! When rounds of probes go out, and to whom: together, and to all only now and then.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use standin_core::config::{Link, LinkId, LinkState, Peer, PeerAddress, PeerId, Timing};
+use standin_core::wire::arp::{ArpPacket, Operation};
+use standin_core::wire::mac::Mac;
+use standin_core::{Action, Config, Input, Instant, Node, step};
+
+const INTERVAL: Duration = Duration::from_millis(50);
+const OURS: (Ipv4Addr, Mac) = (Ipv4Addr::new(192, 0, 2, 9), Mac([2, 0, 0, 0, 0, 9]));
+
+fn host(number: u8) -> (Ipv4Addr, Mac) {
+    (Ipv4Addr::new(192, 0, 2, number), Mac([2, 0, 0, 0, 0, number]))
+}
+
+fn node(hosts: u8) -> Node {
+    let state = LinkState {
+        up: true,
+        mac: OURS.1,
+        ipv4: Some(OURS.0),
+        ipv6: None,
+        gateways: Vec::new(),
+        router: false,
+    };
+    let links = vec![Link { name: Arc::from("eth0"), state }];
+    let peer = |number| {
+        let address = PeerAddress { ip: IpAddr::V4(host(number).0), link: Some(LinkId(0)) };
+        Peer { name: Arc::from(format!("host{number}")), addresses: vec![address] }
+    };
+    let peers = (1..=hosts).map(peer).collect();
+    let timing =
+        Timing { dead_after: INTERVAL * 4, interval: INTERVAL, back_after: Duration::ZERO };
+    let config = Config::new(links, peers, Vec::new(), Vec::new(), timing).expect("valid");
+    Node::new(config, 1, Instant::from_nanos(0))
+}
+
+/// A probe by ARP: when, of which host, and whether to all.
+struct Probe {
+    at: Instant,
+    peer: PeerId,
+    to_all: bool,
+}
+
+/// Runs until `end`; `answers` says whether a host answers a probe at that moment.
+fn run(node: &mut Node, end: Instant, answers: impl Fn(Instant, PeerId) -> bool) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    let mut now = Instant::from_nanos(0);
+    while now < end {
+        step(node, now, Input::Idle);
+        let mut heard = Vec::new();
+        while let Some(action) = node.poll_action() {
+            if let Action::SendFrame { frame, probes: Some(peer), .. } = action {
+                probes.push(Probe { at: now, peer, to_all: frame[..6] == [0xff; 6] });
+                heard.extend(answers(now, peer).then_some(peer));
+            }
+        }
+        for peer in heard {
+            let (ip, mac) = host(peer.0 as u8 + 1);
+            let answer = ArpPacket {
+                operation: Operation::Reply,
+                sender_mac: mac,
+                sender_ip: ip,
+                target_mac: OURS.1,
+                target_ip: OURS.0,
+            };
+            let frame = answer.encode(mac, OURS.1);
+            step(node, now, Input::Frame { link: LinkId(0), bytes: &frame });
+        }
+        now = node.poll_timeout().map_or(end, |(deadline, _)| deadline.max(now));
+    }
+    probes
+}
+
+fn at(millis: u64) -> Instant {
+    Instant::from_nanos(millis * 1_000_000)
+}
+
+#[test]
+fn hosts_that_began_apart_are_probed_together_and_none_later_than_alone() {
+    // The second does not answer at first, so that its rounds begin elsewhere.
+    let probes = run(&mut node(3), at(4000), |now, peer| peer.0 != 1 || now > at(1013));
+    let late: Vec<&Probe> = probes.iter().filter(|probe| probe.at > at(3000)).collect();
+    let mut moments: Vec<Instant> = late.iter().map(|probe| probe.at).collect();
+    moments.dedup();
+    assert_eq!(late.len(), moments.len() * 3, "each moment serves all three");
+    for pair in moments.windows(2) {
+        assert_eq!(pair[1].since(pair[0]), INTERVAL);
+    }
+    for peer in (0..3).map(PeerId) {
+        // A verdict, which the second had, begins a new count of the interval.
+        let own = probes.iter().filter(|probe| probe.peer == peer && probe.at > at(1000));
+        let own: Vec<Instant> = own.map(|probe| probe.at).collect();
+        assert!(own.windows(2).all(|pair| pair[1].since(pair[0]) <= INTERVAL), "{peer:?}");
+    }
+}
+
+#[test]
+fn a_silent_host_is_asked_for_by_broadcast_first_last_and_now_and_then() {
+    let probes = run(&mut node(1), at(2000), |now, _| now < at(1000));
+    let silent: Vec<&Probe> = probes.iter().filter(|probe| probe.at >= at(1000)).collect();
+    // The last answer came before 1000 ms: the burst is what is closer together than an interval.
+    let burst: Vec<&&Probe> = silent.iter().filter(|probe| probe.at < at(1200)).collect();
+    let begins = burst.iter().position(|probe| probe.to_all).expect("its first is to all");
+    let burst = &burst[begins..];
+    for (round, probe) in (1..=24).zip(burst) {
+        let expected = round == 1 || round % 8 == 0;
+        assert_eq!(probe.to_all, expected, "round {round}");
+    }
+    assert!(burst.len() >= 20, "{} rounds", burst.len());
+    let dead: Vec<&&Probe> = silent.iter().filter(|probe| probe.at > at(1250)).collect();
+    let to_all = dead.iter().filter(|probe| probe.to_all).count();
+    assert!(to_all >= 1 && to_all * 6 <= dead.len(), "{to_all} of {}", dead.len());
+}
