@@ -10,6 +10,8 @@ use standin_core::wire::mac::Mac;
 use standin_core::{Action, Config, Input, Instant, Node, step};
 
 const INTERVAL: Duration = Duration::from_millis(50);
+/// In the middle of an interval.
+const SPEAKS: Instant = Instant::from_nanos(1_013_000_000);
 const OURS: (Ipv4Addr, Mac) = (Ipv4Addr::new(192, 0, 2, 9), Mac([2, 0, 0, 0, 0, 9]));
 
 fn host(number: u8) -> (Ipv4Addr, Mac) {
@@ -44,13 +46,16 @@ struct Probe {
     to_all: bool,
 }
 
-/// Runs until `end`; `answers` says whether a host answers a probe at that moment.
+/// Runs until `end`; `answers` says whether a host answers a probe at that moment. The second host says something of itself at 1013 ms.
 fn run(node: &mut Node, end: Instant, answers: impl Fn(Instant, PeerId) -> bool) -> Vec<Probe> {
     let mut probes = Vec::new();
     let mut now = Instant::from_nanos(0);
     while now < end {
         step(node, now, Input::Idle);
         let mut heard = Vec::new();
+        if now == SPEAKS {
+            heard.push(PeerId(1));
+        }
         while let Some(action) = node.poll_action() {
             if let Action::SendFrame { frame, probes: Some(peer), .. } = action {
                 probes.push(Probe { at: now, peer, to_all: frame[..6] == [0xff; 6] });
@@ -69,7 +74,8 @@ fn run(node: &mut Node, end: Instant, answers: impl Fn(Instant, PeerId) -> bool)
             let frame = answer.encode(mac, OURS.1);
             step(node, now, Input::Frame { link: LinkId(0), bytes: &frame });
         }
-        now = node.poll_timeout().map_or(end, |(deadline, _)| deadline.max(now));
+        let next = node.poll_timeout().map_or(end, |(deadline, _)| deadline.max(now));
+        now = if now < SPEAKS { next.min(SPEAKS) } else { next };
     }
     probes
 }
@@ -81,7 +87,7 @@ fn at(millis: u64) -> Instant {
 #[test]
 fn hosts_that_began_apart_are_probed_together_and_none_later_than_alone() {
     // The second does not answer at first, so that its rounds begin elsewhere.
-    let probes = run(&mut node(3), at(4000), |now, peer| peer.0 != 1 || now > at(1013));
+    let probes = run(&mut node(3), at(4000), |now, peer| peer.0 != 1 || now > SPEAKS);
     let late: Vec<&Probe> = probes.iter().filter(|probe| probe.at > at(3000)).collect();
     let mut moments: Vec<Instant> = late.iter().map(|probe| probe.at).collect();
     moments.dedup();
