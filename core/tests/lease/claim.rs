@@ -396,7 +396,7 @@ fn what_is_kept_in_reserve_is_renewed_that_much_earlier() {
     let mut play = Play::held(at(0));
     let reserve = Duration::from_millis(38);
     play.claim = play.claim.with_reserve(reserve);
-    let third = (HELD - reserve) / 3;
+    let third = HELD.saturating_sub(reserve) / 3;
     assert_eq!(play.due_at(ALL[0], at(0)), third);
     // Of 60 ms 24 are left 36 ms after the beginning.
     play.claim.ask(at(30_000), ALL[0]);

@@ -17,7 +17,8 @@ use crate::plant::{Fault, Planter, question};
 const ROUNDS_MOST: usize = 30;
 
 pub struct Ground {
-    source: PathBuf,
+    /// Read once: who edits meanwhile edits for the next run.
+    sources: Vec<(PathBuf, String)>,
     root: PathBuf,
     skipped: BTreeSet<u32>,
 }
@@ -45,18 +46,21 @@ impl Ground {
         let manifest = manifest.replace("[lints]\nworkspace = true\n", "");
         write_if_new(&root.join("core/Cargo.toml"), &manifest)?;
         copy(&source.join("core/tests"), &root.join("core/tests"))?;
-        Ok(Self { source: source.to_owned(), root: root.to_owned(), skipped: BTreeSet::new() })
+        let from = source.join("core/src");
+        let mut sources = Vec::new();
+        for path in rust_files(&from)? {
+            let text = fs::read_to_string(&path).context("read a source file")?;
+            sources.push((path.strip_prefix(&from).context("a file of the core")?.into(), text));
+        }
+        Ok(Self { sources, root: root.to_owned(), skipped: BTreeSet::new() })
     }
 
     /// Plants every fault that is not skipped into the copy.
     pub fn plant(&self) -> Result<Vec<Fault>> {
         let mut planter = Planter::new(&self.skipped);
-        let from = self.source.join("core/src");
         let mut root = String::new();
-        for path in rust_files(&from)? {
-            let text = fs::read_to_string(&path).context("read a source file")?;
-            let inner = path.strip_prefix(&from).context("a file of the core")?;
-            let mut syntax = syn::parse_file(&text).with_context(|| path.display().to_string())?;
+        for (inner, text) in &self.sources {
+            let mut syntax = syn::parse_file(text).with_context(|| inner.display().to_string())?;
             planter.plant(&format!("core/src/{}", inner.display()), &mut syntax);
             let text = prettyplease::unparse(&syntax);
             if inner == Path::new("lib.rs") {
