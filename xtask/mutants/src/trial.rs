@@ -6,8 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -94,16 +97,26 @@ impl Trial {
 
 fn passes(path: &Path, (name, value): (&str, &OsStr), patience: Duration) -> Result<bool> {
     let mut command = Command::new(path);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command.env("RUST_BACKTRACE", "0").env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
     command.env(name, value);
     let mut child = command.spawn().with_context(|| path.display().to_string())?;
     let begun = Instant::now();
+    let failed = Arc::new(AtomicBool::new(false));
+    let (said, seen) = (child.stdout.take().context("what it says")?, failed.clone());
+    let reader = thread::spawn(move || {
+        // The first test that fails is enough; the others are not waited for.
+        let lines = BufReader::new(said).lines().map_while(Result::ok);
+        for line in lines.filter(|line| line.ends_with("FAILED")) {
+            seen.store(!line.is_empty(), Ordering::Relaxed);
+        }
+    });
     loop {
         if let Some(status) = child.try_wait().context("wait for a test")? {
+            let _ = reader.join();
             return Ok(status.success());
         }
-        if begun.elapsed() > patience {
+        if begun.elapsed() > patience || failed.load(Ordering::Relaxed) {
             let _ = child.kill();
             child.wait().context("wait for a test")?;
             return Ok(false);
