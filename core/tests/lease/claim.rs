@@ -406,3 +406,36 @@ fn what_is_kept_in_reserve_is_renewed_that_much_earlier() {
     play.claim = play.claim.with_reserve(LENGTH);
     assert!(play.due_at(ALL[0], at(0)) >= Duration::from_millis(2));
 }
+
+#[test]
+fn a_lease_is_over_at_its_very_end() {
+    let (end, early) = (at(0) + HELD, at(90_000));
+    // One voter granted later than the others and is in no hurry while it is held.
+    let mut play = Play::held(at(0));
+    play.claim.ask(early, ALL[2]);
+    play.hear(early, ALL[2], granted(early));
+    assert_eq!(play.until(), Some(end));
+    assert!(!play.due(end - Duration::from_nanos(1)).contains(ALL[2]));
+    assert!(play.due(end).contains(ALL[2]), "it is not held any more");
+    // Nothing happens at an end that has come.
+    let late = end - Duration::from_micros(100);
+    for voter in ALL {
+        play.claim.ask(late, voter);
+    }
+    assert_eq!(play.claim.timeout(late, &play.voters), Some(end));
+    assert_eq!(play.claim.timeout(end, &play.voters), Some(late + PACE));
+    // Who is outbid then has to begin again.
+    let higher = Ballot { round: 9, run: 3 };
+    assert_eq!(play.hear(end, ALL[0], Answer::Outbid(higher)), Some(higher));
+    assert!(play.claim.retries(end + PAUSE));
+}
+
+#[test]
+fn a_ballot_of_another_run_between_our_own_is_not_ours() {
+    let mut play = Play::held(at(0));
+    play.claim.raise(Ballot { round: 10, run: 7 });
+    play.hear_of(at(10), ALL[2], Ballot { round: 5, run: 3 }, granted(at(10)));
+    assert_eq!(play.claim.granted_by(at(10)), set(&ALL[..2]));
+    play.hear_of(at(10), ALL[2], Ballot { round: 5, run: 7 }, granted(at(10)));
+    assert_eq!(play.claim.granted_by(at(10)), set(&ALL));
+}

@@ -134,3 +134,20 @@ fn a_changed_file_keeps_what_was_granted_and_is_quiet_about_what_is_new() {
     assert!(matches!(voter.hear(at(309), &new), Answer::Quiet { .. }));
     assert!(matches!(voter.hear(at(310), &new), Answer::Granted { .. }));
 }
+
+#[test]
+fn a_release_of_the_very_ballot_that_was_granted_frees_the_group() {
+    let mut voter = voter();
+    assert_eq!(voter.hear(at(200), &request(PINKY, Ask::Propose, ballot(3, 1))), granted());
+    voter.hear(at(201), &request(PINKY, Ask::Release, ballot(3, 1)));
+    assert_eq!(voter.grants(at(201)), []);
+    assert_eq!(voter.hear(at(202), &request(BRAIN, Ask::Propose, ballot(4, 2))), granted());
+}
+
+#[test]
+fn a_grant_is_over_at_its_very_end() {
+    let mut voter = voter();
+    voter.hear(at(200), &request(PINKY, Ask::Propose, ballot(3, 1)));
+    assert_eq!(voter.grants(at(299)), [(KEY, PINKY, at(300))]);
+    assert_eq!(voter.grants(at(300)), []);
+}
