@@ -184,7 +184,7 @@ fn boots(lab: &Lab) -> Result<()> {
     ensure!(silence < LEASE, "a steady lease lapsed for {} ms", silence.as_millis());
     let at = &voters.hosts[1];
     let tables = at.command("nft").args(["list", "tables"]).output().context("nft")?;
-    let tables = String::from_utf8_lossy(&tables.stdout).into_owned();
+    let tables = format!("{tables:?}");
     ensure!(tables.contains("table arp standin-lab"), "{tables}");
     let brain = at.clone();
     voters.stop_all()?;

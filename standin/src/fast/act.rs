@@ -146,6 +146,7 @@ impl FastLoop<'_> {
     fn send_batch(&mut self, batch: &mut Batch) {
         let Some(link) = batch.link.take() else { return };
         let mut frames = std::mem::take(&mut batch.frames);
+        self.leave_out_stale(&mut frames);
         let mut failure = None;
         while !frames.is_empty() {
             let Some(sockets) = &self.ports[link.index()].sockets else { break };

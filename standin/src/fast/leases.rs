@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use standin_core::config::VipId;
+use standin_core::config::{PeerId, VipId};
+use standin_core::wire::frame::Frame;
+use standin_core::wire::{Message, arp, ndp};
 use standin_core::{Input, Instant, step};
 use standin_sys::netlink::nftables::{Guard, Leftover, Managed};
 
@@ -34,6 +36,8 @@ pub(super) struct Leases {
     guard: Option<Guard>,
     /// Their terms.
     managed: BTreeMap<IpAddr, u32>,
+    /// By term: until when the kernel was last told to answer.
+    ends: BTreeMap<u32, Instant>,
     /// The addresses that the kernel was told not to answer for.
     quieted: BTreeSet<IpAddr>,
 }
@@ -63,7 +67,7 @@ impl Leases {
             Err(_) => None,
         };
         let managed = plan.managed.iter().map(|one| (one.ip, one.term)).collect();
-        Ok(Self { guard, managed, quieted: BTreeSet::new() })
+        Ok(Self { guard, managed, ends: BTreeMap::new(), quieted: BTreeSet::new() })
     }
 
     /// Other addresses from here on; those that are no longer managed stay so until
@@ -107,6 +111,14 @@ impl Leases {
         }
     }
 
+    /// Whether a frame may leave at this moment. One that says to the neighbours where a managed
+    /// address is passes no chain of the tables: packet sockets send behind them. So a process that
+    /// was stopped after it decided to announce has to look again, as late as it can.
+    pub(super) fn may_leave(&self, at: Instant, frame: &[u8]) -> bool {
+        let Some(term) = announced(frame).and_then(|ip| self.managed.get(&ip)) else { return true };
+        self.ends.get(term).is_some_and(|end| at < *end)
+    }
+
     fn guard(&mut self) -> Result<&mut Guard, String> {
         self.guard.as_mut().ok_or_else(|| "nftables is missing".to_owned())
     }
@@ -122,7 +134,26 @@ impl Leases {
     }
 }
 
+/// The address that a frame says to be at some host.
+fn announced(frame: &[u8]) -> Option<IpAddr> {
+    if let Ok((_, packet)) = arp::parse(frame) {
+        return Some(packet.sender_ip.into());
+    }
+    match ndp::parse(frame).ok()?.1 {
+        Message::Solicitation(ask) => Some(ask.source.into()),
+        Message::Advertisement(answer) => Some(answer.target.into()),
+    }
+}
+
 impl FastLoop<'_> {
+    /// Leaves out what must not leave any more.
+    pub(super) fn leave_out_stale(&self, frames: &mut Vec<(Frame, Option<PeerId>)>) {
+        let leases = self.beats.as_ref().and_then(|beats| beats.leases.as_ref());
+        let Some(leases) = leases.filter(|leases| !leases.managed.is_empty()) else { return };
+        let at = now();
+        frames.retain(|(frame, _)| leases.may_leave(at, frame));
+    }
+
     pub(super) fn quiet_address(&mut self, vip: VipId, quiet: bool) {
         let address = self.installs[vip.index()].address;
         let result = self.leases().and_then(|leases| leases.quiet(address, quiet));
@@ -152,7 +183,9 @@ impl FastLoop<'_> {
         let terms: Vec<u32> = groups.iter().filter_map(|(_, vips)| self.term_of(vips)).collect();
         let result = self.leases().and_then(|leases| {
             let renewed = leases.guard()?.renew_terms(&terms, until.as_nanos());
-            renewed.map_err(|error| error.to_string())
+            renewed.map_err(|error| error.to_string())?;
+            leases.ends.extend(terms.iter().map(|term| (*term, until)));
+            Ok(())
         });
         self.answered = true;
         let at = now();
@@ -165,6 +198,7 @@ impl FastLoop<'_> {
     pub(super) fn end_lease(&mut self, group: usize, vips: &[VipId]) {
         let terms: Vec<u32> = self.term_of(vips).into_iter().collect();
         let result = self.leases().and_then(|leases| {
+            leases.ends.retain(|term, _| !terms.contains(term));
             leases.guard()?.release_terms(&terms).map_err(|error| error.to_string())
         });
         self.answered = true;
@@ -180,5 +214,51 @@ impl FastLoop<'_> {
     fn leases(&mut self) -> Result<&mut Leases, String> {
         let leases = self.beats.as_mut().and_then(|beats| beats.leases.as_mut());
         leases.ok_or_else(|| "nftables is missing".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use standin_core::wire::{ArpPacket, Mac, Operation};
+    use standin_sys::netlink::nftables::Managed;
+
+    use super::*;
+
+    fn says(sender: [u8; 4]) -> Frame {
+        let mac = Mac([2, 0, 0, 0, 0, 1]);
+        let (sender_ip, target_ip) = (Ipv4Addr::from(sender), Ipv4Addr::from([10, 0, 0, 9]));
+        let packet = ArpPacket {
+            operation: Operation::Request,
+            sender_mac: mac,
+            sender_ip,
+            target_mac: Mac([0; 6]),
+            target_ip,
+        };
+        packet.encode(mac, Mac([0xff; 6]))
+    }
+
+    #[test]
+    fn an_announcement_that_comes_too_late_stays_here() {
+        let managed = Managed { ip: [10, 0, 0, 9].into(), term: 7 };
+        let end = Instant::from_nanos(1_000_000_000);
+        let mut leases = Leases {
+            guard: None,
+            managed: [(managed.ip, managed.term)].into(),
+            ends: BTreeMap::new(),
+            quieted: BTreeSet::new(),
+        };
+        let before = Instant::from_nanos(999_000_000);
+        let passes = |leases: &Leases, at| leases.may_leave(at, &says([10, 0, 0, 9]));
+        assert!(!passes(&leases, before), "no lease was ever there");
+        leases.ends.insert(7, end);
+        assert!(passes(&leases, before));
+        assert!(!passes(&leases, end) && !passes(&leases, end + Duration::from_secs(1)));
+        // A question without a sender, another's address, and what is no ARP at all.
+        assert!(leases.may_leave(end, &says([0, 0, 0, 0])));
+        assert!(leases.may_leave(end, &says([10, 0, 0, 1])));
+        assert!(leases.may_leave(end, b"narf"));
     }
 }
