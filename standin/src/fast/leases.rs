@@ -36,10 +36,21 @@ pub(super) struct Leases {
     guard: Option<Guard>,
     /// Their terms.
     managed: BTreeMap<IpAddr, u32>,
-    /// By term: until when the kernel was last told to answer.
-    ends: BTreeMap<u32, Instant>,
+    /// Until when the kernel was last told to answer.
+    ends: BTreeMap<IpAddr, Instant>,
     /// The addresses that the kernel was told not to answer for.
     quieted: BTreeSet<IpAddr>,
+}
+
+/// What some groups are to the tables.
+#[derive(Debug, Default)]
+struct Leased {
+    /// The terms of those with several addresses.
+    terms: Vec<u32>,
+    /// The addresses of the others.
+    addresses: Vec<IpAddr>,
+    /// All addresses.
+    all: Vec<IpAddr>,
 }
 
 /// Groups whose lease is to end at one moment: one transaction, however many they are.
@@ -115,8 +126,40 @@ impl Leases {
     /// address is passes no chain of the tables: packet sockets send behind them. So a process that
     /// was stopped after it decided to announce has to look again, as late as it can.
     pub(super) fn may_leave(&self, at: Instant, frame: &[u8]) -> bool {
-        let Some(term) = announced(frame).and_then(|ip| self.managed.get(&ip)) else { return true };
-        self.ends.get(term).is_some_and(|end| at < *end)
+        let Some(ip) = announced(frame).filter(|ip| self.managed.contains_key(ip)) else {
+            return true;
+        };
+        self.ends.get(&ip).is_some_and(|end| at < *end)
+    }
+
+    fn renew(&mut self, leased: &Leased, until: Instant) -> Result<(), String> {
+        let (guard, end) = (self.guard()?, until.as_nanos());
+        let mut renew = || -> standin_sys::Result<()> {
+            if !leased.terms.is_empty() {
+                guard.renew_terms(&leased.terms, end)?;
+            }
+            if !leased.addresses.is_empty() {
+                guard.renew(&leased.addresses, end)?;
+            }
+            Ok(())
+        };
+        renew().map_err(|error| error.to_string())?;
+        self.ends.extend(leased.all.iter().map(|ip| (*ip, until)));
+        Ok(())
+    }
+
+    fn release(&mut self, leased: &Leased) -> Result<(), String> {
+        for ip in &leased.all {
+            self.ends.remove(ip);
+        }
+        let guard = self.guard()?;
+        let mut release = || -> standin_sys::Result<()> {
+            if !leased.terms.is_empty() {
+                guard.release_terms(&leased.terms)?;
+            }
+            guard.release(&leased.addresses)
+        };
+        release().map_err(|error| error.to_string())
     }
 
     fn guard(&mut self) -> Result<&mut Guard, String> {
@@ -176,17 +219,13 @@ impl FastLoop<'_> {
         renewal.groups.push((group, vips));
     }
 
-    /// One transaction for all that were gathered.
+    /// One transaction for all groups of several addresses that were gathered, and one for all others.
     pub(super) fn extend_leases(&mut self, renewal: &mut Renewal) {
         let Some(until) = renewal.until.take() else { return };
         let groups = std::mem::take(&mut renewal.groups);
-        let terms: Vec<u32> = groups.iter().filter_map(|(_, vips)| self.term_of(vips)).collect();
-        let result = self.leases().and_then(|leases| {
-            let renewed = leases.guard()?.renew_terms(&terms, until.as_nanos());
-            renewed.map_err(|error| error.to_string())?;
-            leases.ends.extend(terms.iter().map(|term| (*term, until)));
-            Ok(())
-        });
+        let vips: Vec<&[VipId]> = groups.iter().map(|(_, vips)| &**vips).collect();
+        let leased = self.leased(&vips);
+        let result = self.leases().and_then(|leases| leases.renew(&leased, until));
         self.answered = true;
         let at = now();
         for (group, _) in groups {
@@ -196,19 +235,26 @@ impl FastLoop<'_> {
     }
 
     pub(super) fn end_lease(&mut self, group: usize, vips: &[VipId]) {
-        let terms: Vec<u32> = self.term_of(vips).into_iter().collect();
-        let result = self.leases().and_then(|leases| {
-            leases.ends.retain(|term, _| !terms.contains(term));
-            leases.guard()?.release_terms(&terms).map_err(|error| error.to_string())
-        });
+        let leased = self.leased(&[vips]);
+        let result = self.leases().and_then(|leases| leases.release(&leased));
         self.answered = true;
         step(&mut self.node, now(), Input::LeaseEnded { group, result });
     }
 
-    /// The term of a group: its addresses have the same.
-    fn term_of(&self, vips: &[VipId]) -> Option<u32> {
-        let address = self.installs[vips.first()?.index()].address;
-        self.beats.as_ref()?.leases.as_ref()?.managed.get(&address).copied()
+    /// What these groups are to the tables.
+    fn leased(&self, groups: &[&[VipId]]) -> Leased {
+        let mut found = Leased::default();
+        let tables = self.beats.as_ref().and_then(|beats| beats.leases.as_ref());
+        for vips in groups {
+            let addresses = vips.iter().map(|vip| self.installs[vip.index()].address);
+            let first = addresses.clone().next();
+            match tables.zip(first).and_then(|(tables, first)| tables.managed.get(&first)) {
+                Some(0) | None => found.addresses.extend(addresses.clone()),
+                Some(term) => found.terms.push(*term),
+            }
+            found.all.extend(addresses);
+        }
+        found
     }
 
     fn leases(&mut self) -> Result<&mut Leases, String> {
@@ -253,7 +299,7 @@ mod tests {
         let before = Instant::from_nanos(999_000_000);
         let passes = |leases: &Leases, at| leases.may_leave(at, &says([10, 0, 0, 9]));
         assert!(!passes(&leases, before), "no lease was ever there");
-        leases.ends.insert(7, end);
+        leases.ends.insert(managed.ip, end);
         assert!(passes(&leases, before));
         assert!(!passes(&leases, end) && !passes(&leases, end + Duration::from_secs(1)));
         // A question without a sender, another's address, and what is no ARP at all.

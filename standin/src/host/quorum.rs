@@ -123,7 +123,11 @@ pub fn guard_plan(
     let mut managed = Vec::new();
     let kept = |group: &&GroupSettings| guarded && group.on_doubt == CoreOnDoubt::Release;
     for group in settings.groups.iter().filter(kept) {
-        let term = term_of(group.lease, &mut terms);
+        // A term is worth its chain where it stands for several.
+        let term = match group.vips.as_slice() {
+            [_] => 0,
+            _ => term_of(group.lease, &mut terms),
+        };
         managed.extend(group.vips.iter().map(|vip| Managed { ip: address(*vip), term }));
     }
     GuardPlan { name: table_name(cluster), managed, needed: guarded }

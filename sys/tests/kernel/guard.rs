@@ -226,6 +226,13 @@ fn terms(vip: &str) {
     assert!(!world.answers(), "another's term says nothing about this VIP");
     hold(&mut guard, OURS);
     eventually("an answer under the term", || world.answers().then_some(()));
+    // Whoever looks at the host's rules sees ours; `nft` aborts over some that the kernel takes.
+    let mut command = Command::new("nft");
+    command.args(["list", "ruleset"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let listed =
+        spawn_in(&world.right.namespace, &mut command).unwrap().wait_with_output().unwrap();
+    let rules = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.status.success() && rules.contains("vmap @term-of"), "{listed:?}");
     // The next run of the same instance finds the term running.
     drop(guard);
     let mut guard = world.right.run(|| Guard::install(NAME, &managed, Leftover::KeepHeld)).unwrap();

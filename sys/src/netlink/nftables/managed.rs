@@ -1,7 +1,8 @@
 //! Which VIPs a guard keeps silent, and which of them share a lease.
 //!
-//! Owns the set `managed` and the map `term-of`. Invariant: every VIP of the one is in the other, in
-//! the same transaction; without a term a rule would let it through.
+//! Owns the sets `managed` and `alone` and the map `term-of`, and a chain for each term. Invariant:
+//! every VIP of the first is in one of the others, in the same transaction; in neither of them a rule
+//! would let it through.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -122,7 +123,26 @@ impl Guard {
     /// Takes VIPs out of the guard: from now on nothing keeps the kernel from answering for them.
     pub fn unmanage(&mut self, vips: &[IpAddr]) -> Result<()> {
         self.check_covered(vips)?;
-        self.take_out(scheme::MANAGED, Leased::Vips(vips), None)
+        let mut transaction = self.socket.transaction();
+        let mut shared = vec![];
+        for &family in &self.families {
+            let table = Table { family, name: &self.name };
+            let keys = keys_of(vips, family);
+            let found = self.socket.elements(table, scheme::TERM_OF)?;
+            let found = found.into_iter().map(|element| element.key);
+            shared.push((family, found.filter(|key| keys.contains(key)).collect::<Vec<_>>()));
+        }
+        for (family, shared) in shared {
+            let table = Table { family, name: &self.name };
+            let keys = keys_of(vips, family);
+            for set in [scheme::MANAGED, scheme::ALONE] {
+                // Adding before deleting makes it no error that one is not there.
+                transaction.add_elements(table, set, &keys, None);
+                transaction.delete_elements(table, set, &keys);
+            }
+            transaction.delete_elements(table, scheme::TERM_OF, &shared);
+        }
+        self.socket.commit(transaction)
     }
 }
 
@@ -132,11 +152,17 @@ pub(super) fn fill(transaction: &mut Transaction, table: Table<'_>, managed: &[M
     for one in managed {
         terms.entry(one.term).or_default().push(one.ip);
     }
-    transaction.clear_set(table, scheme::TERM_OF);
+    transaction.clear_set(table, scheme::TERM_OF).clear_set(table, scheme::ALONE);
     for (term, vips) in terms {
         let keys = keys_of(&vips, table.family);
         transaction.add_elements(table, scheme::MANAGED, &keys, None);
-        transaction.map_elements(table, scheme::TERM_OF, &keys, Key::Number(term));
+        if term == scheme::NO_TERM {
+            transaction.add_elements(table, scheme::ALONE, &keys, None);
+        } else if !keys.is_empty() {
+            scheme::create_term(transaction, table, term);
+            let chain = scheme::term_chain(term);
+            transaction.map_to_chain(table, scheme::TERM_OF, &keys, &chain);
+        }
     }
 }
 

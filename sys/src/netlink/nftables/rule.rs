@@ -10,8 +10,6 @@ use super::super::message::Payload;
 
 /// `NFT_REG_1`: 16 bytes, the size of an IPv6 address.
 const REGISTER: u32 = 1;
-/// `NFT_REG_2`: likewise.
-const SECOND_REGISTER: u32 = 2;
 /// `NFT_REG_VERDICT`.
 const VERDICT_REGISTER: u32 = 0;
 
@@ -22,6 +20,9 @@ const EXPRESSION_DATA: u16 = 2;
 pub(super) const DATA_VALUE: u16 = 1;
 const DATA_VERDICT: u16 = 2;
 const VERDICT_CODE: u16 = 1;
+const VERDICT_CHAIN: u16 = 2;
+/// `NFT_JUMP`.
+const JUMP: u32 = (-3_i32).cast_unsigned();
 /// `NFT_LOOKUP_F_INV`.
 const LOOKUP_INVERSE: u32 = 1;
 
@@ -65,6 +66,13 @@ pub enum Verdict {
     Accept,
 }
 
+/// Writes what an element of a map of verdicts stands for: the way through a chain and back.
+pub(super) fn jump(data: &mut Payload<'_>, chain: &str) {
+    data.nest(DATA_VERDICT, |verdict| {
+        verdict.attribute_be32(VERDICT_CODE, JUMP).attribute_text(VERDICT_CHAIN, chain);
+    });
+}
+
 /// One step of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expression {
@@ -93,18 +101,10 @@ pub enum Expression {
         /// Goes on if it is *not* an element.
         inverse: bool,
     },
-    /// Loads what the map gives for the register into a second one. A packet for which it has
-    /// nothing does not match.
-    Map {
+    /// Goes through the chain that the map gives for the register, if it gives one.
+    Dispatch {
         /// The map, in the rule's own table.
         map: String,
-    },
-    /// As [`Expression::Lookup`], for the second register.
-    LookupMapped {
-        /// The set, in the rule's own table.
-        set: String,
-        /// Goes on if it is *not* an element.
-        inverse: bool,
     },
     /// Counts the packets that come this far, for people who list the rules.
     Counter,
@@ -122,7 +122,7 @@ impl Expression {
             Self::DestinationType => "fib",
             Self::Meta(_) => "meta",
             Self::Compare(..) => "cmp",
-            Self::Lookup { .. } | Self::Map { .. } | Self::LookupMapped { .. } => "lookup",
+            Self::Lookup { .. } | Self::Dispatch { .. } => "lookup",
             Self::Counter => "counter",
             Self::Constant(_) | Self::Verdict(_) => "immediate",
             Self::Redirect => "redir",
@@ -183,17 +183,11 @@ impl Expression {
                     data.attribute_be32(5, LOOKUP_INVERSE);
                 }
             }
-            Self::Map { map } => {
+            Self::Dispatch { map } => {
                 // NFTA_LOOKUP_SET, _SREG, _DREG.
                 data.attribute_text(1, map)
                     .attribute_be32(2, REGISTER)
-                    .attribute_be32(3, SECOND_REGISTER);
-            }
-            Self::LookupMapped { set, inverse } => {
-                data.attribute_text(1, set).attribute_be32(2, SECOND_REGISTER);
-                if *inverse {
-                    data.attribute_be32(5, LOOKUP_INVERSE);
-                }
+                    .attribute_be32(3, VERDICT_REGISTER);
             }
             Self::DestinationType => {
                 // NFTA_FIB_DREG, _RESULT (NFT_FIB_RESULT_ADDRTYPE), _FLAGS (NFTA_FIB_F_DADDR).

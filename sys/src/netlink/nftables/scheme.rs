@@ -16,11 +16,13 @@ pub(super) const MANAGED: &str = "managed";
 pub(super) const HELD: &str = "held";
 /// VIPs that no neighbour shall learn from us.
 pub(super) const QUIET: &str = "quiet";
-/// Managed VIPs that share a lease: the number of their term, [`NO_TERM`] for those that do not.
+/// Managed VIPs that have a lease of their own.
+pub(super) const ALONE: &str = "alone";
+/// Managed VIPs that share a lease, each with the chain of its term.
 pub(super) const TERM_OF: &str = "term-of";
 /// The terms that run, each with a timeout.
 pub(super) const TERMS: &str = "terms";
-/// Never runs.
+/// None.
 pub(super) const NO_TERM: u32 = 0;
 /// Proof that a renewal comes in time; in every family, though one is enough.
 pub(super) const TICKET: &str = "ticket";
@@ -87,22 +89,27 @@ pub(super) fn create(transaction: &mut Transaction, table: Table<'_>, flags: u32
     };
     for (name, key, timeout) in [
         (MANAGED, key, false),
+        (ALONE, key, false),
         (HELD, key, true),
         (QUIET, key, false),
         (TICKET, KeyType::Number, true),
         (TERMS, KeyType::Number, true),
     ] {
-        transaction.create_set(table, Set { name, key, timeout, ranges: false, data: None });
+        transaction.create_set(table, Set { name, key, timeout, ranges: false, verdicts: false });
     }
-    let data = Some(KeyType::Number);
-    let terms = Set { name: TERM_OF, key, timeout: false, ranges: false, data };
+    let terms = Set { name: TERM_OF, key, timeout: false, ranges: false, verdicts: true };
     transaction.create_set(table, terms);
     let routed = extent.routed && ROUTED_FAMILIES.contains(&table.family);
     if routed {
-        let set = Set { name: ROUTED, key, timeout: false, ranges: true, data: None };
+        let set = Set { name: ROUTED, key, timeout: false, ranges: true, verdicts: false };
         transaction.create_set(table, set);
-        let set =
-            Set { name: ALIVE, key: KeyType::Number, timeout: true, ranges: false, data: None };
+        let set = Set {
+            name: ALIVE,
+            key: KeyType::Number,
+            timeout: true,
+            ranges: false,
+            verdicts: false,
+        };
         transaction.create_set(table, set);
     }
     for (name, hook, rules) in chains(table.family, Extent { routed, ..extent }) {
@@ -120,32 +127,36 @@ type Rule = Vec<Expression>;
 fn chains(family: Family, extent: Extent) -> Vec<(&'static str, Hook, Vec<Rule>)> {
     let (source, destination) = match family {
         Family::Arp => {
-            let mut output = vec![unheld(&[], &ARP_SENDER), quiet(&[], &ARP_SENDER)];
+            let mut output = unleased(&[], &ARP_SENDER).to_vec();
+            output.push(quiet(&[], &ARP_SENDER));
             output.extend(extent.routed.then(|| orphaned(&ARP_SENDER, &[])));
             return vec![(OUTPUT, Hook::Output, output)];
         }
         Family::Ip => (IPV4_SOURCE, IPV4_DESTINATION),
         Family::Ip6 => (IPV6_SOURCE, IPV6_DESTINATION),
     };
-    let mut output = vec![unheld(&[], &source)];
+    let mut output = unleased(&[], &source).to_vec();
     if family == Family::Ip6 {
         let advertisement = icmpv6(NEIGHBOUR_ADVERTISEMENT);
-        output.push(unheld(&advertisement, &ADVERTISED_TARGET));
+        output.extend(unleased(&advertisement, &ADVERTISED_TARGET));
         output.push(quiet(&advertisement, &ADVERTISED_TARGET));
         output.push(quiet(&icmpv6(NEIGHBOUR_SOLICITATION), &source));
     }
-    let mut input = vec![unheld(&[], &destination)];
+    let mut input = unleased(&[], &destination).to_vec();
     output.extend(extent.routed.then(|| orphaned(&source, &[])));
     input.extend(extent.routed.then(|| orphaned(&destination, &[])));
     let mut chains = vec![(INPUT, Hook::Input, input), (OUTPUT, Hook::Output, output)];
     if extent.lookup {
         // What is only passing on its way to another holder is none of our business. Asked last:
         // few packets come so far.
-        let mut rule = selected(&[], &destination, MANAGED);
-        rule.extend(not_leased());
-        rule.extend(is_local());
-        rule.extend(drop_counted());
-        let mut rules = vec![rule];
+        let mut alone = selected(&[], &destination, ALONE);
+        alone.push(Expression::Lookup { set: HELD.into(), inverse: true });
+        alone.extend(is_local());
+        alone.extend(drop_counted());
+        let mut shared = selected(&[], &destination, MANAGED);
+        shared.extend(is_local());
+        shared.extend(dispatched(&destination));
+        let mut rules = vec![alone, shared];
         rules.extend(extent.routed.then(|| orphaned(&destination, &is_local())));
         chains.push((PREROUTING, Hook::Prerouting, rules));
     }
@@ -161,12 +172,39 @@ fn icmpv6(kind: u8) -> Rule {
     ]
 }
 
-/// Drops what has an address that is managed and not held.
-fn unheld(condition: &[Expression], address: &Expression) -> Rule {
-    let mut rule = selected(condition, address, MANAGED);
-    rule.extend(not_leased());
+/// Drops what has an address that is managed and not held: neither by itself nor by its term.
+fn unleased(condition: &[Expression], address: &Expression) -> [Rule; 2] {
+    let mut alone = selected(condition, address, ALONE);
+    // A look-up keeps the register.
+    alone.push(Expression::Lookup { set: HELD.into(), inverse: true });
+    alone.extend(drop_counted());
+    let mut shared = condition.to_vec();
+    shared.extend(dispatched(address));
+    [alone, shared]
+}
+
+/// Goes through the chain of the address's term. That `nft` can print it (1.0.6 aborts over every
+/// list of rules with one in which something is looked up that a map has given) is why there are
+/// chains.
+fn dispatched(address: &Expression) -> [Expression; 2] {
+    [address.clone(), Expression::Dispatch { map: TERM_OF.into() }]
+}
+
+/// The name of a term's chain.
+pub(super) fn term_chain(term: u32) -> String {
+    format!("term-{term}")
+}
+
+/// Creates the chain of a term, which drops what comes through it while the term does not run.
+pub(super) fn create_term(transaction: &mut Transaction, table: Table<'_>, term: u32) {
+    let chain = term_chain(term);
+    let mut rule = vec![
+        Expression::Constant(term.to_ne_bytes().to_vec()),
+        Expression::Lookup { set: TERMS.into(), inverse: true },
+    ];
     rule.extend(drop_counted());
-    rule
+    transaction.create_inner_chain(table, &chain);
+    transaction.delete_rules(table, &chain).append_rule(table, &chain, &rule);
 }
 
 fn is_local() -> [Expression; 2] {
@@ -183,16 +221,6 @@ fn orphaned(address: &Expression, condition: &[Expression]) -> Rule {
     rule.extend_from_slice(condition);
     rule.extend(drop_counted());
     rule
-}
-
-/// Goes on with what is not held, by itself or by its term. A look-up keeps the register. Every
-/// managed VIP has a term: without one a rule would end here and let it through.
-fn not_leased() -> [Expression; 3] {
-    [
-        Expression::Lookup { set: HELD.into(), inverse: true },
-        Expression::Map { map: TERM_OF.into() },
-        Expression::LookupMapped { set: TERMS.into(), inverse: true },
-    ]
 }
 
 /// Drops what has an address that is quiet.

@@ -40,8 +40,8 @@ pub struct Set<'n> {
     pub timeout: bool,
     /// Whether its elements are ranges.
     pub ranges: bool,
-    /// What each element stands for, where it is a map.
-    pub data: Option<KeyType>,
+    /// Whether each element stands for a chain that is to be asked.
+    pub verdicts: bool,
 }
 
 /// An element's value.

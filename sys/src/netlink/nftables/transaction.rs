@@ -11,7 +11,7 @@ use std::fmt;
 use super::super::message::{
     HEADER_LENGTH, Payload, append_message, attributes, read_ip, read_u32,
 };
-use super::rule::{DATA_VALUE, Expression, LIST_ELEMENT};
+use super::rule::{self, DATA_VALUE, Expression, LIST_ELEMENT};
 use super::set::{Key, Set};
 
 /// `NFNL_MSG_BATCH_BEGIN` and `_END`; libc does not name them all.
@@ -156,10 +156,10 @@ pub struct Chain<'n> {
 
 /// What elements have besides their keys.
 #[derive(Clone, Copy, Debug, Default)]
-struct Extra {
+struct Extra<'c> {
     timeout_ms: Option<u64>,
     /// What they are mapped to.
-    value: Option<Key>,
+    chain: Option<&'c str>,
 }
 
 /// What one message of a batch is about.
@@ -222,7 +222,7 @@ impl Transaction {
         self.push("create", name, NEW_SET, libc::NLM_F_CREATE, table, |payload| {
             let (key, length) = set.key.number_and_length();
             let timeout = if set.timeout { SET_HAS_TIMEOUT } else { 0 };
-            let map = if set.data.is_some() { SET_IS_MAP } else { 0 };
+            let map = if set.verdicts { SET_IS_MAP } else { 0 };
             let flags = timeout | map | if set.ranges { SET_HAS_RANGES } else { 0 };
             // NFTA_SET_TABLE, _NAME, _FLAGS, _KEY_TYPE, _KEY_LEN, _ID.
             payload
@@ -232,10 +232,9 @@ impl Transaction {
                 .attribute_be32(4, key)
                 .attribute_be32(5, length)
                 .attribute_be32(10, id);
-            if let Some(data) = set.data {
-                // NFTA_SET_DATA_TYPE, _DATA_LEN.
-                let (data, length) = data.number_and_length();
-                payload.attribute_be32(6, data).attribute_be32(7, length);
+            if set.verdicts {
+                // NFTA_SET_DATA_TYPE: NFT_DATA_VERDICT.
+                payload.attribute_be32(6, 0xffff_ff00);
             }
         })
     }
@@ -254,6 +253,14 @@ impl Transaction {
                 })
                 .attribute_be32(5, 1)
                 .attribute_text(7, chain.kind.name());
+        })
+    }
+
+    /// Creates a chain that only others lead to.
+    pub fn create_inner_chain(&mut self, table: Table<'_>, name: &str) -> &mut Self {
+        let object = format!("chain {name} of {table}");
+        self.push("create", object, NEW_CHAIN, libc::NLM_F_CREATE, table, |payload| {
+            payload.attribute_text(1, table.name).attribute_text(3, name);
         })
     }
 
@@ -295,19 +302,19 @@ impl Transaction {
         timeout_ms: Option<u64>,
     ) -> &mut Self {
         let change = ("add", NEW_ELEMENTS, libc::NLM_F_CREATE);
-        self.elements(change, table, set, keys, Extra { timeout_ms, value: None })
+        self.elements(change, table, set, keys, Extra { timeout_ms, chain: None })
     }
 
-    /// Maps these keys to a value. `EEXIST` where one is mapped to another.
-    pub fn map_elements(
+    /// Adds elements to a map: packets with these keys go through the chain, and on if it lets them.
+    pub fn map_to_chain(
         &mut self,
         table: Table<'_>,
         map: &str,
         keys: &[Key],
-        value: Key,
+        chain: &str,
     ) -> &mut Self {
         let change = ("add", NEW_ELEMENTS, libc::NLM_F_CREATE);
-        self.elements(change, table, map, keys, Extra { timeout_ms: None, value: Some(value) })
+        self.elements(change, table, map, keys, Extra { timeout_ms: None, chain: Some(chain) })
     }
 
     /// Deletes elements from a set. `ENOENT` where one is not there, or has timed out.
@@ -329,7 +336,7 @@ impl Transaction {
         table: Table<'_>,
         set: &str,
         keys: &[Key],
-        extra: Extra,
+        extra: Extra<'_>,
     ) -> &mut Self {
         for some in keys.chunks(ELEMENTS_PER_MESSAGE) {
             let name = format!("set {set} of {table}");
@@ -340,8 +347,8 @@ impl Transaction {
                     for &key in some {
                         list.nest(LIST_ELEMENT, |element| {
                             element.nest(ELEMENT_KEY, |value| key.encode(value));
-                            if let Some(value) = extra.value {
-                                element.nest(ELEMENT_DATA, |data| value.encode(data));
+                            if let Some(chain) = extra.chain {
+                                element.nest(ELEMENT_DATA, |data| rule::jump(data, chain));
                             }
                             if let Some(timeout_ms) = extra.timeout_ms {
                                 element.attribute_be64(ELEMENT_TIMEOUT, timeout_ms);
@@ -485,7 +492,7 @@ mod tests {
         let mut transaction = Transaction::new(0);
         transaction.create_set(
             TABLE,
-            Set { name: "h", key: KeyType::Ipv4, timeout: true, ranges: false, data: None },
+            Set { name: "h", key: KeyType::Ipv4, timeout: true, ranges: false, verdicts: false },
         );
         let kind = ChainKind::Filter;
         let chain = Chain { name: "o", kind, hook: Hook::Output, priority: -300 };
