@@ -397,6 +397,8 @@ fn add_witness(lab: &Lab) -> Result<()> {
     let world = World::new(lab)?;
     let voters = Voters::start(&world, 2)?;
     let watcher = voters.watch()?;
+    // Who has just started may not know of an earlier change: for one lease no other is taken over.
+    wait::throughout("it stays", 3 * LEASE, || voters.holders() == ["brain"])?;
     lab.say("Edward is added to the file, one voter after the other");
     *voters.listed.borrow_mut() = 4;
     voters.start_one(3)?;
