@@ -227,6 +227,26 @@ fn one_that_strips_without_end_is_not_followed_without_end() {
 }
 
 #[test]
+fn twenty_strips_within_a_second_are_followed_at_once_and_no_more() {
+    in_both_families(|v6| {
+        let mut stage = Stage::with_owner(v6, |plan| plan);
+        let (vip, brain) = (stage.vip, stage.brain);
+        stage.world.run(ms(20_000));
+        // However many there were: only those of one second count.
+        for round in 1..=30 {
+            stage.world.strip(brain, vip);
+            stage.world.run(ms(1100));
+            assert_eq!(stage.world.said_at(brain, "stripped").len(), round);
+        }
+        for _ in 0..30 {
+            stage.world.strip(brain, vip);
+            stage.world.run(ms(5));
+        }
+        assert_eq!(stage.world.said_at(brain, "stripped").len(), 30 + 20);
+    });
+}
+
+#[test]
 fn after_a_lapse_the_address_is_asked_for_first() {
     in_both_families(|v6| {
         let mut stage = Stage::bare(v6, |plan| plan);

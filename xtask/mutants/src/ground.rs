@@ -32,20 +32,24 @@ impl Ground {
             .lines()
             .skip_while(|line| !line.starts_with("[workspace.package]"))
             .take_while(|line| !line.starts_with("[workspace.lints"))
-            .filter(|line| !line.starts_with("standin"));
+            .filter(|line| !line.starts_with("standin") || line.starts_with("standin-core"));
         let offered: Vec<&str> = offered.collect();
         let own = format!(
-            "[workspace]\nresolver = \"3\"\nmembers = [\"core\"]\n\n{}\n\n[profile.dev]\nopt-level \
+            "[workspace]\nresolver = \"3\"\nmembers = [\"core\", \"sim\"]\n\n{}\n\n[profile.dev]\nopt-level \
              = 1\ndebug = false\nincremental = true\n",
             offered.join("\n")
         );
         write_if_new(&root.join("Cargo.toml"), &own)?;
         let lock = fs::read_to_string(source.join("Cargo.lock")).context("Cargo.lock")?;
         fs::write(root.join("Cargo.lock"), lock).context("copy Cargo.lock")?;
-        let manifest = fs::read_to_string(source.join("core/Cargo.toml")).context("core")?;
-        let manifest = manifest.replace("[lints]\nworkspace = true\n", "");
-        write_if_new(&root.join("core/Cargo.toml"), &manifest)?;
-        copy(&source.join("core/tests"), &root.join("core/tests"))?;
+        for package in ["core", "sim"] {
+            let (from, to) = (source.join(package), root.join(package));
+            let manifest = fs::read_to_string(from.join("Cargo.toml")).context(package)?;
+            let manifest = manifest.replace("[lints]\nworkspace = true\n", "");
+            write_if_new(&to.join("Cargo.toml"), &manifest)?;
+            copy(&from.join("tests"), &to.join("tests"))?;
+        }
+        copy(&source.join("sim/src"), &root.join("sim/src"))?;
         let from = source.join("core/src");
         let mut sources = Vec::new();
         for path in rust_files(&from)? {
@@ -99,7 +103,10 @@ impl Ground {
 
     /// The faults at which the compiler complains.
     fn complaints(&self) -> Result<BTreeSet<u32>> {
-        let output = self.cargo(&["check", "--lib"]).output().context("cargo check")?;
+        let output = self
+            .cargo(&["check", "--package", "standin-core", "--lib"])
+            .output()
+            .context("cargo check")?;
         let mut failing = BTreeSet::new();
         let mut lost = Vec::new();
         for line in output.stdout.split(|byte| *byte == b'\n') {
@@ -141,7 +148,8 @@ impl Ground {
 
     /// The test programs.
     pub fn tests(&self) -> Result<Vec<PathBuf>> {
-        let output = self.cargo(&["test", "--no-run"]).output().context("cargo test")?;
+        let output =
+            self.cargo(&["test", "--no-run", "--workspace"]).output().context("cargo test")?;
         ensure!(output.status.success(), "the tests of the copy do not build");
         let lines = output.stdout.split(|byte| *byte == b'\n');
         let told = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
@@ -176,6 +184,7 @@ fn rust_files(directory: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| to.display().to_string())?;
     for entry in from.read_dir().with_context(|| from.display().to_string())? {
         let path = entry.context("read a directory")?.path();
         let target = to.join(path.file_name().context("an entry has a name")?);
