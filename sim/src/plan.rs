@@ -211,7 +211,8 @@ impl Drawing<'_> {
             self.random.index(members)
         };
         let gentle = self.scenario.manner == Manner::Gentle;
-        match self.random.below(if gentle { 4 } else { 11 }) {
+        match self.random.below(if gentle { 4 } else { 13 }) {
+            11.. => self.add_last_vote(at, one.min(self.scenario.nodes() - 1)),
             9.. => {
                 // Cut off from those who voted for it, who then forget, at once or a little later.
                 for segment in 0..self.scenario.paths {
@@ -279,6 +280,34 @@ impl Drawing<'_> {
                 let segment = self.random.index(self.scenario.paths);
                 self.pair(at, Operation::Wire(segment, wire), Operation::Mend(segment));
             }
+        }
+    }
+
+    /// One voter alone still hears the holder, may be stopped just before it does, and then hears it
+    /// no more: what it granted last is what the next has to wait for.
+    fn add_last_vote(&mut self, at: Duration, holder: usize) {
+        let members = self.scenario.members();
+        let voter = (holder + 1 + self.random.index(members - 1)) % members;
+        let length = self.scenario.quorum.map_or(ms(100), |plan| plan.length);
+        for segment in 0..self.scenario.paths {
+            for other in (0..members).filter(|other| *other != holder && *other != voter) {
+                self.push(at, Operation::Cut(segment, holder, other, true));
+            }
+        }
+        let least = self.scenario.timing.dead_after.max(length);
+        let then = at + self.random.length(least, least + ms(800));
+        let most =
+            if self.scenario.quorum.is_some_and(|plan| plan.guarded) { length } else { ms(500) };
+        let held_up = self.random.length(ms(5), most);
+        let mut gone = then + self.random.length(ms(0), length / 2);
+        if self.scenario.stall.chance > 0 {
+            let steps = self.random.pick(&[0, 0, 1, 2, 3]);
+            self.push(then, Operation::Freeze(voter, steps, held_up));
+            gone = then + held_up + self.random.length(ms(1), ms(10) + length / 4);
+        }
+        for segment in 0..self.scenario.paths {
+            self.push(gone, Operation::Partition(segment, 1 << holder));
+            self.push(gone + length * 2 + ms(500), Operation::Mend(segment));
         }
     }
 
