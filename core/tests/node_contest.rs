@@ -2,10 +2,15 @@
 
 mod world;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use standin_core::Report;
+use standin_core::config::OnAnswer;
+use standin_core::wire::arp::ArpPacket;
 use standin_core::wire::mac::Mac;
+use standin_core::wire::ndp::Solicitation;
+use standin_core::{Input, Report, step};
+use world::plan::LINK;
 use world::stage::{DEAD_AFTER, Stage, gratuitous, ms};
 use world::{HostId, World, in_both_families};
 
@@ -440,6 +445,41 @@ fn a_claim_heard_while_the_address_was_uncertain_is_answered_when_it_is_certain(
         let brain = stage.world.mac(stage.brain);
         assert_eq!(stage.world.neighbour(stage.router, stage.vip), Some(brain));
         assert_eq!(stage.world.holders(stage.vip), [stage.brain]);
+    });
+}
+
+/// What is said by one host, in the moment between the addition and its acknowledgement, and
+/// whether the claim stands.
+fn said_late(v6: bool, on_answer: OnAnswer, by_home: bool, probes: bool) -> bool {
+    let mut stage = Stage::bare(v6, |plan| plan.with(|vip| vip.on_answer = on_answer));
+    let (vip, pinky) = (stage.vip, stage.pinky);
+    stage.world.power(stage.brain, false);
+    stage.world.run_until(ms(250), "an addition", |world| world.holders(vip) == [pinky]);
+    let by = if by_home { stage.world.mac(stage.brain) } else { Mac([2, 0, 0, 0, 9, 9]) };
+    let frame = match (vip, probes) {
+        (_, false) => gratuitous(vip, by),
+        (IpAddr::V4(v4), true) => ArpPacket::probe(by, v4).encode(by, Mac::BROADCAST),
+        (IpAddr::V6(v6), true) => Solicitation::probe(by, v6).encode(),
+    };
+    let now = stage.world.now;
+    let node = stage.world.hosts[pinky].node.as_mut().expect("it runs");
+    step(node, now, Input::Frame { link: LINK, bytes: &frame });
+    stage.world.run(ms(5));
+    let claimed = stage.world.said_at(pinky, "claimed").len();
+    assert_eq!(stage.world.holders(vip).len(), claimed, "it is announced, or it is gone");
+    claimed == 1
+}
+
+#[test]
+fn the_home_that_speaks_up_before_the_acknowledgement_keeps_its_address() {
+    in_both_families(|v6| {
+        for probes in [false, true] {
+            assert!(!said_late(v6, OnAnswer::Wait, true, probes), "probes: {probes}");
+            assert!(said_late(v6, OnAnswer::Wait, false, probes), "a stranger; probes: {probes}");
+        }
+        // Who takes an address that is answered for lets go of it only for one that asks for it.
+        assert!(said_late(v6, OnAnswer::Takeover, true, false));
+        assert!(!said_late(v6, OnAnswer::Takeover, true, true));
     });
 }
 
