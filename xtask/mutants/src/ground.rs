@@ -153,7 +153,8 @@ impl Ground {
         ensure!(output.status.success(), "the tests of the copy do not build");
         let lines = output.stdout.split(|byte| *byte == b'\n');
         let told = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-        let programs = told.filter_map(|told| told["executable"].as_str().map(PathBuf::from));
+        let tests = told.filter(|told| told["profile"]["test"] == true);
+        let programs = tests.filter_map(|told| told["executable"].as_str().map(PathBuf::from));
         Ok(programs.collect())
     }
 }
