@@ -122,3 +122,22 @@ fn voters_that_restart_grant_nothing_twice() {
     world.run(ms(5000));
     assert_held(&world, BRAIN);
 }
+
+/// A voter that was stopped between reading its clock and hearing the holder binds itself from when
+/// it goes on, not from what the clock showed before.
+#[test]
+fn a_voter_that_was_stopped_binds_itself_from_when_it_hears() {
+    for held_up in [ms(300), ms(600), ms(900)] {
+        for step in 0..4 {
+            let mut world = settled(voting(3, 0, ms(2000)));
+            // Brain alone votes for Pinky from now on.
+            world.operate(&Operation::Cut(0, PINKY, SNOWBALL, true));
+            world.run(ms(2500));
+            world.operate(&Operation::Freeze(BRAIN, step, held_up));
+            world.run(held_up + ms(250));
+            world.operate(&Operation::Partition(0, 1 << PINKY));
+            world.run(ms(6000));
+            assert_held(&world, BRAIN);
+        }
+    }
+}

@@ -1,7 +1,9 @@
 //! Faults that are planted in what makes authority `quorum` safe.
 //!
 //! Owns the list; [`crate::sim`] plants them. Each takes away one link of the argument in
-//! `core/src/lease/mod.rs`, or of the shell's part in it.
+//! `core/src/lease/mod.rs`. Two links are not here, since seeds do not find them in a reasonable
+//! time: a voter's clock that is read before it receives (a story in `sim/tests/quorum.rs` does) and
+//! the margin for the rate of clocks, which the kernel's own margin hides (`core/tests/lease`).
 
 use crate::sim::{Change, Fault, change};
 
@@ -25,22 +27,6 @@ pub const OF_LEASES: &[Fault] = &[
             "lease/claim.rs",
             "let end = stamp + held_for(length);",
             "let end = now + held_for(length);",
-        )],
-    ),
-    fault(
-        "the voter's clock is read before it receives",
-        &[change(
-            "../../sim/src/world/process.rs",
-            "let stamped = matches!(waiting, Waiting::Heartbeat { .. });",
-            "let stamped = false;",
-        )],
-    ),
-    fault(
-        "no margin for the rate of clocks",
-        &[change(
-            "lease/mod.rs",
-            "    length.saturating_sub(length / MARGIN_SHARE)",
-            "    length.saturating_sub(length / (MARGIN_SHARE * 1000))",
         )],
     ),
     fault(
