@@ -531,3 +531,29 @@ fn an_answer_that_ends_a_silence_says_nothing_about_the_path() {
     peer.handle_heard(late + interval, Some(Duration::from_millis(1)));
     assert_eq!(peer.round_trip(), Some(Duration::from_millis(1)));
 }
+
+/// Rounds of hosts that are all well may be brought together; those of a suspicion may not.
+#[test]
+fn a_regular_round_is_brought_forward_and_one_of_a_suspicion_never() {
+    let watch = Watch::alive(timing(DEAD_AFTER));
+    let (mut peer, now) = (watch.peer, watch.now);
+    let next = peer.timeout().expect("a round");
+    let wait = next.since(now);
+    assert!(wait > ms(1) && !peer.is_due(now) && !peer.is_due(next - Duration::from_nanos(1)));
+    assert!(peer.is_due(next));
+    assert!(!peer.hasten(now, just_under(wait)), "it is not due so soon");
+    assert!(!peer.hasten(next, ms(1)), "it is due already");
+    assert_eq!(peer.timeout(), Some(next));
+    assert!(peer.hasten(now, wait));
+    assert_eq!((peer.timeout(), peer.is_due(now)), (Some(now), true));
+    // In the silence that follows the rounds become those of a suspicion.
+    let mut now = now;
+    while !peer.is_suspected() {
+        peer.handle_timeout(now);
+        now = peer.timeout().expect("the next").max(now);
+    }
+    peer.handle_timeout(now);
+    let next = peer.timeout().expect("a round of the burst");
+    assert!(!peer.is_due(next) && !peer.hasten(now, ms(100)));
+    assert_eq!(peer.timeout(), Some(next));
+}
