@@ -183,26 +183,37 @@ fn sign_of_life() {
     assert!(!world.answers([10, 9, 1, 0]) && !world.answers([10, 9, 1, 255]));
     // What is not in the set is nobody's business.
     world.serves([10, 9, 2, 1]);
-    let begun = boottime_ns();
-    guard.sign_life(Duration::from_millis(600)).unwrap();
-    assert!(world.answers([10, 9, 1, 0]) && world.answers([10, 9, 1, 255]));
-    eventually("it ends", || (!world.answers([10, 9, 1, 9])).then_some(()));
-    let lived = Duration::from_nanos(boottime_ns() - begun);
-    assert!(lived < Duration::from_millis(800), "{lived:?}");
+    for ip in [[10, 9, 1, 0], [10, 9, 1, 255]] {
+        eventually("an answer", || {
+            guard.sign_life(Duration::from_millis(600)).unwrap();
+            world.answers(ip).then_some(())
+        });
+    }
+    let end = boottime_ns() + 600_000_000;
+    eventually("it ends", || {
+        let asked = boottime_ns();
+        let answered = world.answers([10, 9, 1, 9]);
+        // A tick, of at most 10 ms.
+        assert!(!answered || asked < end + 20_000_000, "{} ns too late", asked - end);
+        (!answered).then_some(())
+    });
     // Renewed for longer than it lives, it stays.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(900) {
-        guard.sign_life(Duration::from_millis(600)).unwrap();
-        world.serves([10, 9, 1, 9]);
+        eventually("an answer", || {
+            guard.sign_life(Duration::from_millis(600)).unwrap();
+            world.answers([10, 9, 1, 9]).then_some(())
+        });
     }
     // Others from now on, and none at all.
     guard.route(&[Ipv4Addr::new(10, 9, 2, 1)]).unwrap();
     eventually("it ends", || (!world.answers([10, 9, 2, 1])).then_some(()));
-    assert!(world.answers([10, 9, 1, 9]) && world.answers([10, 9, 2, 2]));
+    world.serves([10, 9, 1, 9]);
+    world.serves([10, 9, 2, 2]);
     guard.route(&[]).unwrap();
     world.serves([10, 9, 2, 1]);
     guard.remove().unwrap();
-    assert!(world.answers([10, 9, 1, 9]));
+    world.serves([10, 9, 1, 9]);
 }
 
 fn restart() {
