@@ -108,10 +108,23 @@ pub fn announce(link: &LinkState, vip: IpAddr, mac: Mac, known: &[IpAddr]) -> Ve
     }
 }
 
-fn announce_v6(link: &LinkState, vip: Ipv6Addr, mac: Mac, known: &[IpAddr]) -> Vec<Frame> {
+/// The one frame of an announcement that moves most neighbours that know the address: a gratuitous
+/// request, or an unsolicited advertisement.
+pub fn announce_shortly(link: &LinkState, vip: IpAddr, mac: Mac) -> Frame {
+    match vip {
+        IpAddr::V4(v4) => ArpPacket::gratuitous_request(mac, v4).encode(link.mac, Mac::BROADCAST),
+        IpAddr::V6(v6) => unsolicited(link, v6, mac).encode(),
+    }
+}
+
+fn unsolicited(link: &LinkState, vip: Ipv6Addr, mac: Mac) -> Advertisement {
     let mut unsolicited = Advertisement::unsolicited(mac, vip, link.router && mac == link.mac);
     unsolicited.link_source = link.mac;
-    let mut frames = alloc::vec![unsolicited.encode()];
+    unsolicited
+}
+
+fn announce_v6(link: &LinkState, vip: Ipv6Addr, mac: Mac, known: &[IpAddr]) -> Vec<Frame> {
+    let mut frames = alloc::vec![unsolicited(link, vip, mac).encode()];
     for address in known {
         if let IpAddr::V6(target) = address
             && *target != vip

@@ -157,7 +157,8 @@ impl Node {
 
     fn populate(&mut self, now: Instant) {
         for (id, settings) in (0..).map(VipId).zip(&self.config.vips) {
-            self.vips.push(Vip::new(id, settings, now));
+            let vip = Vip::new(id, settings, now);
+            self.vips.push(vip.among(id.index(), self.config.vips.len()));
             self.vip_of.insert(settings.address, id);
         }
         for (id, peer) in (0..).map(PeerId).zip(&self.config.peers) {
@@ -252,7 +253,7 @@ impl Node {
                 Timer::Group(_) | Timer::Handover(_) | Timer::Decision(_) => self.undecided = true,
                 Timer::Lease => self.stir_leases(),
                 Timer::Stop => self.stopping = true,
-                Timer::Vip(id) => self.with_vip(id, super::vip::Vip::handle_timeout),
+                Timer::Vip(id) => self.handle_vip_timeout(id),
             }
         }
         self.due = due;
@@ -263,6 +264,15 @@ impl Node {
         if self.spare.len() < SPARE_MOST {
             bytes.clear();
             self.spare.push(bytes);
+        }
+    }
+
+    /// What is due but waits until all that arrived is read is not asked for again before
+    /// [`Input::Idle`]: were it, every frame in between would cost a look at every such VIP.
+    fn handle_vip_timeout(&mut self, id: VipId) {
+        self.with_vip(id, super::vip::Vip::handle_timeout);
+        if self.vips[id.index()].timeout().is_some_and(|at| at <= self.now) {
+            self.timers.set(Timer::Vip(id), None);
         }
     }
 

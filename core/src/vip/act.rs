@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use super::announcer::{self};
+use super::announcer::{self, Due};
 use super::state::{Answered, Ask, Held, State};
 use super::{Surroundings, Vip, Wanted};
 use crate::config::{ADDRESS_LIFETIME, Home, LinkId, OnAnswer, RENEW_INTERVAL};
@@ -103,7 +103,7 @@ impl Vip {
             Some(Cause::ServiceDown) => announcer::SLOWLY_CONTENDED,
             Some(Cause::HomeDead | Cause::Adopted) | None => announcer::SLOWLY,
         };
-        self.become_state(now, State::Held(Held::new(asked_at, now, slowly)));
+        self.become_state(now, State::Held(Held::new(asked_at, now, slowly, self.pace)));
         self.allow(self.allowed);
         // From an earlier move.
         self.quiet(around, false);
@@ -135,9 +135,16 @@ impl Vip {
     pub(super) fn announce(&mut self, around: &mut Surroundings<'_>) {
         if let State::Held(held) = &mut self.state
             && held.may_announce()
-            && held.announcer.take_due(around.now)
         {
-            self.announce_now(around);
+            match held.announcer.take_due(around.now) {
+                Due::Short if self.allowed => {
+                    let (link, mac) = (around.link, around.link.mac);
+                    let frame = neighbour::announce_shortly(link, self.address, mac);
+                    send_all(around, self.link, alloc::vec![frame]);
+                }
+                Due::Nothing | Due::Short => {}
+                Due::Whole => self.announce_now(around),
+            }
         }
     }
 
@@ -145,7 +152,10 @@ impl Vip {
         if !self.allowed {
             return;
         }
-        let frames = neighbour::announce(around.link, self.address, around.link.mac, around.known);
+        // A question by name makes the one who is asked remember who asks; ten thousand of them
+        // would drive out everybody else whom it remembers (Linux keeps 1024).
+        let known = if self.pace.is_some() { &[] } else { around.known };
+        let frames = neighbour::announce(around.link, self.address, around.link.mac, known);
         send_all(around, self.link, frames);
     }
 

@@ -142,6 +142,8 @@ pub struct Vip {
     adopted: bool,
     /// This host has the right to answer for it, as far as a lease goes.
     allowed: bool,
+    /// Among many others, how long they go first when an announcement is repeated.
+    pace: Option<Duration>,
 }
 
 impl Vip {
@@ -176,7 +178,14 @@ impl Vip {
             stopping: false,
             adopted: settings.adopted,
             allowed: true,
+            pace: None,
         }
+    }
+
+    /// One of so many addresses, at this position.
+    #[must_use]
+    pub fn among(self, position: usize, count: usize) -> Self {
+        Self { pace: announcer::pace(position, count), ..self }
     }
 
     /// The address.

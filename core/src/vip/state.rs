@@ -108,12 +108,17 @@ pub(super) enum State {
 
 impl Held {
     /// The kernel's acknowledgement has come `now`, of a request of `asked_at`.
-    pub(super) fn new(asked_at: Instant, now: Instant, slowly: Duration) -> Self {
+    pub(super) fn new(
+        asked_at: Instant,
+        now: Instant,
+        slowly: Duration,
+        pace: Option<Duration>,
+    ) -> Self {
         Self {
             renewed_at: asked_at,
             asked_at: None,
             renew_at: now + RENEW_INTERVAL,
-            announcer: Announcer::new(now, slowly),
+            announcer: Announcer::new(now, slowly, pace),
             missing: false,
             ask: None,
             resuming: None,
