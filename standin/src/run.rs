@@ -24,7 +24,7 @@ use crate::assembly::assemble;
 use crate::confine::{self, Sandbox};
 use crate::control::Access;
 use crate::failure::{Failure, Result};
-use crate::fast::{Beats, Beginning, Ended, FastLoop, Renewal, Shell, now};
+use crate::fast::{Beats, Beginning, Ended, FastLoop, Renewal, Shell, now, sweep_routes};
 use crate::file::{self, ClusterFile};
 use crate::host::{Install, PreparedCluster, os, quorum};
 use crate::http::Door;
@@ -180,6 +180,7 @@ fn run_as(
     let first = slow::started_in_cluster(&file, directory.own_name(), &prepared.host.config);
     let mut effective = Effective { file, prepared };
     remove(&effective.prepared.disowned)?;
+    sweep_routes(&effective.prepared.host).map_err(|error| os(&error))?;
     let beats = Beats::open(&effective.prepared.heartbeats).map_err(|error| os(&error))?;
     let nothing = (&Orders::default(), None);
     let mut fast = begin(&effective.prepared, nothing, beats, Vec::new(), &mut shell)?;
@@ -217,7 +218,7 @@ fn remove(installs: &[Install]) -> Result<()> {
         return Ok(());
     }
     let mut queue = RouteQueue::open().map_err(|error| os(&error))?;
-    for install in installs {
+    for install in installs.iter().filter(|install| !install.route) {
         queue.push_removal(install.ifindex, install.address, install.prefix);
     }
     // The kernel does it while it takes the request.

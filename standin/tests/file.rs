@@ -164,6 +164,31 @@ fn ten_thousand_addresses_are_one_range() {
 }
 
 #[test]
+fn many_addresses_are_routes_unless_it_is_said_otherwise() {
+    let held = |address: &str, more: &str| {
+        let text = SMALL.replace("10.0.0.9\"", &format!("{address}\"\n{more}"));
+        valid(&text).vips[0].wants_routes()
+    };
+    assert!(!held("10.1.0.0-10.1.0.254", ""), "255");
+    assert!(held("10.1.0.0-10.1.0.255", ""), "256");
+    assert!(!held("10.1.0.0-10.1.0.255", "as = \"addresses\""));
+    assert!(held("10.1.0.9", "as = \"routes\""));
+    // Those of IPv6 are addresses in any case, and do not count.
+    assert!(!held("fd00::1:0-fd00::1:1fff", ""));
+    for (address, word, told) in [
+        ("fd00::9", "routes", "no IPv4 address here could be held as a route"),
+        ("10.0.0.9", "route", "did you mean \"routes\"?"),
+    ] {
+        let vip = format!("{address}\"\nas = \"{word}\"");
+        let text = SMALL.replace("10.0.0.9\"", &vip);
+        let parsed = file::parse(Source::new("standin.toml", text.as_str()));
+        assert!(parsed.file.is_none());
+        let shown = parsed.problems.render(&parsed.source, false);
+        assert!(shown.contains(told), "{shown}");
+    }
+}
+
+#[test]
 fn every_other_form_of_a_value_is_understood() {
     let file = valid(
         r#"

@@ -51,11 +51,12 @@ pub struct Cluster<'w, 'l> {
     daemons: RefCell<Vec<Option<Daemon>>>,
     /// What follows `[nodes]`, the same for all.
     text: RefCell<String>,
+    pub(super) dead_after: Duration,
 }
 
 impl<'w, 'l> Cluster<'w, 'l> {
     /// Pinky, Brain and perhaps Snowball, not started yet.
-    fn new(world: &'w World<'l>, count: usize, text: &str) -> Result<Self> {
+    pub(super) fn new(world: &'w World<'l>, count: usize, text: &str) -> Result<Self> {
         let mut nodes = vec![world.pinky.clone(), world.brain.clone()];
         if count == 3 {
             nodes.push(world.add_host("snowball", SNOWBALL)?);
@@ -63,7 +64,13 @@ impl<'w, 'l> Cluster<'w, 'l> {
         let key = format!("{}/key", Lab::directory().display());
         run(world.lab, &world.pinky, &format!("keygen {key}"))?;
         let daemons = RefCell::new(nodes.iter().map(|_| None).collect());
-        Ok(Self { world, nodes, daemons, text: RefCell::new(text.to_owned()) })
+        Ok(Self {
+            world,
+            nodes,
+            daemons,
+            text: RefCell::new(text.to_owned()),
+            dead_after: DEAD_AFTER,
+        })
     }
 
     /// Starts all and waits until each has heard the others.
@@ -101,13 +108,13 @@ impl<'w, 'l> Cluster<'w, 'l> {
              [[vip]]{rest}\n[timing]\ndead-after = \"{}ms\"\nback-after = \"300ms\"\n\
              [control]\nsocket = \"{}\"\n",
             nodes.join("\n"),
-            DEAD_AFTER.as_millis(),
+            self.dead_after.as_millis(),
             self.socket(node)
         );
         fs::write(self.file(node), file).context("write the file of the cluster")
     }
 
-    fn start_node(&self, node: usize) -> Result<()> {
+    pub(super) fn start_node(&self, node: usize) -> Result<()> {
         self.write(node, "key", &self.text.borrow().clone())?;
         self.start_as_written(node)
     }

@@ -15,6 +15,7 @@ mod manager;
 pub mod page;
 mod quorum;
 mod refusals;
+mod routes;
 mod service;
 mod takeover;
 mod upheaval;
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Case> {
         guard::CASES,
         hardship::CASES,
         cluster::CASES,
+        routes::CASES,
         upheaval::CASES,
         quorum::CASES,
         manager::CASES,

@@ -9,6 +9,7 @@
 
 mod clock;
 mod finding;
+mod forms;
 mod interfaces;
 mod managers;
 mod names;
@@ -34,7 +35,7 @@ pub use finding::{Finding, Findings, Verdict};
 
 use crate::failure::{Code, Failure, Result};
 use crate::file::{self, ClusterFile, NodeId, Parsed, find_self, find_witness};
-use crate::host::{Ground, Kernel, RealKernel, os};
+use crate::host::{Ground, Kernel, RealKernel, os, routes};
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -146,6 +147,7 @@ pub fn examine(
     findings: &mut Findings,
 ) -> Result<Option<NodeId>> {
     let mut ground = Ground::survey(kernel)?;
+    ground.find_routes(routes::metric(&file.cluster))?;
     let hostname = files.read("/proc/sys/kernel/hostname").unwrap_or_default();
     let own: Vec<IpAddr> = ground.addresses.iter().map(|address| address.ip).collect();
     let node = match find_self(file, &hostname, &own, named) {
@@ -168,6 +170,7 @@ pub fn examine(
     quorum::judge(file, findings);
     interfaces::own_addresses(&patient, findings);
     let used = interfaces::judge(&mut patient, findings);
+    forms::judge(&mut patient, findings);
     sysctls::judge(&patient, &used, findings);
     managers::judge(&patient, &used, findings);
     secrets::judge(&patient, findings);

@@ -7,11 +7,12 @@
 use std::time::Duration;
 
 use standin_core::config::{LinkId, PeerId, VipId};
+use standin_core::report::Report;
 use standin_core::wire::frame::Frame;
 use standin_core::{Action, Input, Instant, step};
 use standin_sys::netlink::AddressSpec;
 
-use super::leases::Renewal;
+use super::leases::{Quieting, Renewal};
 use super::ports::is_link_down;
 use super::{FastLoop, ROUNDS_PER_TURN, now};
 use crate::host::{ADDRESS_PROTO, Install};
@@ -25,7 +26,12 @@ const NOT_THERE: [i32; 2] = [99, 19];
 struct Batch {
     link: Option<LinkId>,
     frames: Vec<(Frame, Option<PeerId>)>,
+    /// What is to be told once they are sent: that an address was announced.
+    reports: Vec<Report>,
 }
+
+/// So many frames are sent in one go: their memory stays small.
+const BATCH_MOST: usize = 512;
 
 impl FastLoop<'_> {
     /// Carries out everything there is to do, and what follows from its acknowledgements.
@@ -47,7 +53,13 @@ impl FastLoop<'_> {
     fn drain_actions(&mut self) {
         let mut batch = Batch::default();
         let mut renewal = Renewal::default();
-        while let Some(action) = self.next_action(&mut renewal) {
+        let mut quieting = Quieting::default();
+        while let Some(action) = self.next_action(&mut renewal, &mut quieting) {
+            if let Action::QuietAddress { vip, quiet } = action {
+                // What depends on it waits for its acknowledgement.
+                self.gather_quiet(&mut quieting, vip, quiet);
+                continue;
+            }
             if let Action::ExtendLease { group, vips, until } = action {
                 self.send_batch(&mut batch);
                 self.send_heartbeats();
@@ -62,11 +74,16 @@ impl FastLoop<'_> {
             }
             self.send_heartbeats();
             if let Action::SendFrame { link, frame, probes } = action {
-                if batch.link != Some(link) {
+                if batch.link != Some(link) || batch.frames.len() >= BATCH_MOST {
                     self.send_batch(&mut batch);
                 }
                 batch.link = Some(link);
                 batch.frames.push((frame, probes));
+                continue;
+            }
+            // Many addresses are claimed at once: a report of each must not part their frames.
+            if let (Action::Report(report), false) = (&action, batch.frames.is_empty()) {
+                batch.reports.push(report.clone());
                 continue;
             }
             self.send_batch(&mut batch);
@@ -76,11 +93,12 @@ impl FastLoop<'_> {
         self.send_heartbeats();
     }
 
-    /// The next action. When there is none the leases that were gathered go to the kernel, and
+    /// The next action. When there is none the leases and the quiet that were gathered go to the kernel, and
     /// what follows from its word is next.
-    fn next_action(&mut self, renewal: &mut Renewal) -> Option<Action> {
+    fn next_action(&mut self, renewal: &mut Renewal, quieting: &mut Quieting) -> Option<Action> {
         self.node.poll_action().or_else(|| {
             self.extend_leases(renewal);
+            self.quiet_addresses(quieting);
             self.node.poll_action()
         })
     }
@@ -91,9 +109,16 @@ impl FastLoop<'_> {
             // Gathered by the caller.
             Action::SendFrame { .. }
             | Action::ExtendLease { .. }
+            | Action::QuietAddress { .. }
             | Action::SendHeartbeat { .. } => {}
             Action::SendEcho { peer, to, link, message } => {
                 self.send_echo(at, peer, to, link, &message);
+            }
+            Action::AddAddress { vip, lifetime } if self.installs[vip.index()].route => {
+                self.add_route(vip, lifetime);
+            }
+            Action::RemoveAddress { vip } if self.installs[vip.index()].route => {
+                self.remove_route(vip);
             }
             Action::AddAddress { vip, lifetime } => self.add_address(at, vip, lifetime),
             Action::RemoveAddress { vip } => {
@@ -103,7 +128,6 @@ impl FastLoop<'_> {
                 let sequence = doors.queue.push_removal(ifindex, ip, prefix);
                 self.asked.insert(sequence, (vip, false));
             }
-            Action::QuietAddress { vip, quiet } => self.quiet_address(vip, quiet),
             Action::EndLease { group, vips } => self.end_lease(group, &vips),
             Action::Fence { node } => self.tell(at, ToSlow::Fence { node }),
             Action::RunCheck { check, target } => self.tell(at, ToSlow::RunCheck { check, target }),
@@ -147,6 +171,14 @@ impl FastLoop<'_> {
         let Some(link) = batch.link.take() else { return };
         let mut frames = std::mem::take(&mut batch.frames);
         self.leave_out_stale(&mut frames);
+        self.send_frames(link, frames);
+        let at = now();
+        for report in batch.reports.drain(..) {
+            self.tell(at, ToSlow::Report { at, report });
+        }
+    }
+
+    fn send_frames(&mut self, link: LinkId, mut frames: Vec<(Frame, Option<PeerId>)>) {
         let mut failure = None;
         while !frames.is_empty() {
             let Some(sockets) = &self.ports[link.index()].sockets else { break };
@@ -177,14 +209,15 @@ impl FastLoop<'_> {
 
     /// Sends what was asked of the kernel and hands in its answers; whether there were any.
     fn exchange(&mut self) -> bool {
+        let routed = self.exchange_routes();
         if self.asked.is_empty() {
-            return false;
+            return routed;
         }
         let flushed = self.doors.as_mut().map(|doors| doors.queue.flush());
         if let Some(Err(error)) = flushed {
             self.complain(now(), &error);
         }
-        let mut answered = false;
+        let mut answered = routed;
         while let Some(doors) = &mut self.doors {
             let answer = match doors.queue.poll() {
                 Ok(Some(answer)) => answer,

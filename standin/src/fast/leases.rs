@@ -8,7 +8,7 @@
 //! The tables outlive the process whenever an address may: killed, hung, or stopped with `--keep`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use standin_core::config::{PeerId, VipId};
@@ -26,8 +26,20 @@ pub struct GuardPlan {
     pub name: String,
     /// The addresses that are answered for under a lease only; those of one group have one term.
     pub managed: Vec<Managed>,
+    /// The addresses that are held as routes: they are answered for only while this process says
+    /// that it lives.
+    pub routed: Vec<Ipv4Addr>,
     /// Whether a run without the tables would break a promise.
     pub needed: bool,
+}
+
+impl GuardPlan {
+    /// The same with addresses that are held as routes.
+    #[must_use]
+    pub fn with_routes(self, routed: Vec<Ipv4Addr>) -> Self {
+        let needed = self.needed || !routed.is_empty();
+        Self { routed, needed, ..self }
+    }
 }
 
 /// The tables.
@@ -38,6 +50,7 @@ pub(super) struct Leases {
     managed: BTreeMap<IpAddr, u32>,
     /// Until when the kernel was last told to answer.
     ends: BTreeMap<IpAddr, Instant>,
+    routed: Vec<Ipv4Addr>,
     /// The addresses that the kernel was told not to answer for.
     quieted: BTreeSet<IpAddr>,
 }
@@ -60,6 +73,14 @@ pub(super) struct Renewal {
     until: Option<Instant>,
 }
 
+/// Addresses that the kernel is told not to answer for, or to answer for again: one transaction,
+/// however many they are.
+#[derive(Debug, Default)]
+pub(super) struct Quieting {
+    quiet: bool,
+    vips: Vec<VipId>,
+}
+
 /// The addresses that a killed run with these tables kept quiet, as the giver of a move that it did
 /// not live to end. Where nftables cannot be asked there are none.
 pub fn left_quiet(tables: &str) -> Vec<IpAddr> {
@@ -71,23 +92,35 @@ impl Leases {
     /// this one may find its addresses on the interfaces.
     pub(super) fn install(plan: &GuardPlan) -> standin_sys::Result<Self> {
         let leftover = if plan.needed { Leftover::KeepHeld } else { Leftover::Replace };
-        let guard = match Guard::install(&plan.name, &plan.managed, leftover) {
+        let installed = Guard::install_routed(&plan.name, &plan.managed, &plan.routed, leftover);
+        let guard = match installed {
             Ok(guard) => Some(guard),
             Err(error) if plan.needed => return Err(error),
             // A planned move goes without its moment of quiet.
             Err(_) => None,
         };
         let managed = plan.managed.iter().map(|one| (one.ip, one.term)).collect();
-        Ok(Self { guard, managed, ends: BTreeMap::new(), quieted: BTreeSet::new() })
+        let routed = plan.routed.clone();
+        Ok(Self { guard, managed, ends: BTreeMap::new(), routed, quieted: BTreeSet::new() })
     }
 
     /// Other addresses from here on; those that are no longer managed stay so until
     /// [`Leases::forget`].
     pub(super) fn change(&mut self, plan: &GuardPlan) -> standin_sys::Result<()> {
+        if self.guard.is_none() && plan.needed {
+            // It was not needed before.
+            *self = Self::install(plan)?;
+            return Ok(());
+        }
         let quieted: Vec<IpAddr> = std::mem::take(&mut self.quieted).into_iter().collect();
         let known = |one: &&Managed| self.managed.get(&one.ip) == Some(&one.term);
         let changed = plan.managed.iter().any(|one| !known(&one));
         let Some(guard) = &mut self.guard else { return Ok(()) };
+        if self.routed != plan.routed {
+            // What is no longer in the file is on this host yet.
+            let both: Vec<Ipv4Addr> = self.routed.iter().chain(&plan.routed).copied().collect();
+            guard.route(&both)?;
+        }
         if !quieted.is_empty() {
             guard.quiet(&quieted, false)?;
         }
@@ -109,6 +142,12 @@ impl Leases {
             && !gone.is_empty()
         {
             guard.unmanage(&gone)?;
+        }
+        if let Some(guard) = &mut self.guard
+            && self.routed != plan.routed
+        {
+            guard.route(&plan.routed)?;
+            self.routed.clone_from(&plan.routed);
         }
         self.managed = kept;
         Ok(())
@@ -162,16 +201,18 @@ impl Leases {
         release().map_err(|error| error.to_string())
     }
 
-    fn guard(&mut self) -> Result<&mut Guard, String> {
+    pub(super) fn guard(&mut self) -> Result<&mut Guard, String> {
         self.guard.as_mut().ok_or_else(|| "nftables is missing".to_owned())
     }
 
-    fn quiet(&mut self, address: IpAddr, quiet: bool) -> Result<(), String> {
-        self.guard()?.quiet(&[address], quiet).map_err(|error| error.to_string())?;
+    fn quiet(&mut self, addresses: &[IpAddr], quiet: bool) -> Result<(), String> {
+        self.guard()?.quiet(addresses, quiet).map_err(|error| error.to_string())?;
         if quiet {
-            self.quieted.insert(address);
+            self.quieted.extend(addresses);
         } else {
-            self.quieted.remove(&address);
+            for address in addresses {
+                self.quieted.remove(address);
+            }
         }
         Ok(())
     }
@@ -197,11 +238,31 @@ impl FastLoop<'_> {
         frames.retain(|(frame, _)| leases.may_leave(at, frame));
     }
 
-    pub(super) fn quiet_address(&mut self, vip: VipId, quiet: bool) {
-        let address = self.installs[vip.index()].address;
-        let result = self.leases().and_then(|leases| leases.quiet(address, quiet));
+    /// Gathers an address; where others are to be quiet and this one is not, or the other way round,
+    /// they go to the kernel first.
+    pub(super) fn gather_quiet(&mut self, quieting: &mut Quieting, vip: VipId, quiet: bool) {
+        if quieting.quiet != quiet {
+            self.quiet_addresses(quieting);
+        }
+        quieting.quiet = quiet;
+        quieting.vips.push(vip);
+    }
+
+    /// One transaction for all that were gathered.
+    pub(super) fn quiet_addresses(&mut self, quieting: &mut Quieting) {
+        let Quieting { quiet, vips } = std::mem::take(quieting);
+        if vips.is_empty() {
+            return;
+        }
+        let addresses: Vec<IpAddr> =
+            vips.iter().map(|vip| self.installs[vip.index()].address).collect();
+        let result = self.leases().and_then(|leases| leases.quiet(&addresses, quiet));
         self.answered = true;
-        step(&mut self.node, now(), Input::Quieted { vip, quiet, result });
+        let at = now();
+        for vip in vips {
+            let result = result.clone();
+            step(&mut self.node, at, Input::Quieted { vip, quiet, result });
+        }
     }
 
     /// Gathers a group; what was gathered for another end goes to the kernel first.
@@ -257,7 +318,7 @@ impl FastLoop<'_> {
         found
     }
 
-    fn leases(&mut self) -> Result<&mut Leases, String> {
+    pub(super) fn leases(&mut self) -> Result<&mut Leases, String> {
         let leases = self.beats.as_mut().and_then(|beats| beats.leases.as_mut());
         leases.ok_or_else(|| "nftables is missing".to_owned())
     }
@@ -294,6 +355,7 @@ mod tests {
             guard: None,
             managed: [(managed.ip, managed.term)].into(),
             ends: BTreeMap::new(),
+            routed: Vec::new(),
             quieted: BTreeSet::new(),
         };
         let before = Instant::from_nanos(999_000_000);

@@ -12,6 +12,7 @@ mod beats;
 mod leases;
 mod orders;
 mod ports;
+mod routes;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -39,6 +40,8 @@ use beats::BEATS;
 pub use beats::{Beats, path};
 pub use leases::{GuardPlan, left_quiet};
 use ports::Port;
+use routes::Routes;
+pub use routes::sweep_routes;
 
 /// After the signal to stop, so long for the others to take over, which the core gives 2 s, and for
 /// the kernel to remove what we hold; the lifetime of the addresses does the rest.
@@ -119,6 +122,8 @@ pub struct FastLoop<'s> {
     timer: Timer,
     /// None where there are no interfaces to look after: a witness.
     doors: Option<Doors>,
+    /// What is held as routes.
+    routes: Option<Routes>,
     /// What each unanswered request was about: the VIP, and whether it adds it.
     asked: HashMap<u32, (VipId, bool)>,
     /// The kernel has answered something at once, from which more may follow in this turn.
@@ -161,14 +166,12 @@ impl Doors {
     /// Opens them, and has the orphans removed before anything else is done.
     fn open(orphans: &[Install]) -> standin_sys::Result<Self> {
         let mut queue = RouteQueue::open()?;
-        for install in orphans {
+        for install in orphans.iter().filter(|orphan| !orphan.route) {
             queue.push_removal(install.ifindex, install.address, install.prefix);
         }
         queue.flush()?;
         // The kernel has done it by now; what it says to it is of no interest.
-        for _ in orphans {
-            queue.poll()?;
-        }
+        while queue.poll()?.is_some() {}
         Ok(Self { monitor: Monitor::open(true)?, queue, kernel: RealKernel::open()? })
     }
 }
@@ -211,6 +214,7 @@ impl<'s> FastLoop<'s> {
         let refused = |error: standin_sys::error::Error| os(&error);
         let Beginning { prepared, node, beats, names, orphans } = beginning;
         let has_links = !prepared.ifindexes.is_empty();
+        let routes = Routes::of(prepared).map_err(refused)?;
         let doors = has_links.then(|| Doors::open(&orphans)).transpose().map_err(refused)?;
         // What was meant for an earlier configuration has other numbers.
         while shell.ends.inbox.try_recv().is_ok() {}
@@ -236,6 +240,7 @@ impl<'s> FastLoop<'s> {
             poller: Poller::new().map_err(refused)?,
             timer: Timer::new().map_err(refused)?,
             doors,
+            routes,
             asked: HashMap::new(),
             answered: false,
             icmp_v4,

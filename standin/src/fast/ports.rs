@@ -82,7 +82,7 @@ impl FastLoop<'_> {
                 Event::LinkChanged(_) | Event::LinkGone(..) | Event::RouteChanged => {
                     self.stale = true;
                 }
-                Event::LocalRouteRemoved(_) => {}
+                Event::LocalRouteRemoved(route) => self.lose_route(at, route),
                 Event::AddressAdded(address) => {
                     self.stale |= address.proto != Some(ADDRESS_PROTO);
                 }
@@ -93,6 +93,7 @@ impl FastLoop<'_> {
                 Event::Overrun => {
                     self.stale = true;
                     self.find_lost_addresses(at);
+                    self.find_lost_routes(at);
                 }
             }
         }
@@ -101,7 +102,7 @@ impl FastLoop<'_> {
 
     fn vip_of(&self, ifindex: u32, ip: IpAddr) -> Option<VipId> {
         let mut installs = (0..).map(VipId).zip(&self.installs);
-        let found = installs.find(|(_, i)| i.ifindex == ifindex && i.address == ip);
+        let found = installs.find(|(_, i)| !i.route && i.ifindex == ifindex && i.address == ip);
         found.map(|(vip, _)| vip)
     }
 
@@ -112,7 +113,7 @@ impl FastLoop<'_> {
         let present: Vec<(u32, IpAddr)> =
             ground.addresses.iter().map(|address| (address.ifindex, address.ip)).collect();
         for (vip, install) in (0..).map(VipId).zip(&self.installs) {
-            if !present.contains(&(install.ifindex, install.address)) {
+            if !install.route && !present.contains(&(install.ifindex, install.address)) {
                 step(&mut self.node, at, Input::AddressLost { vip });
             }
         }

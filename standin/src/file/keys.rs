@@ -67,6 +67,7 @@ impl Section {
                 "failback",
                 "on-doubt",
                 "on-answer",
+                "as",
                 "dns",
             ],
             Self::Check => &[

@@ -37,8 +37,8 @@ pub use address::{AddressRange, MOST_VIPS};
 pub use http::DEFAULT_HTTP_PORT;
 pub use keys::Section;
 pub use model::{
-    Authority, ClusterFile, Control, HookCommand, Hooks, Http, NamedCheck, NamedCheckId, Node,
-    NodeId, OnDoubt, Placement, Timing, TlsFiles, VipGroup,
+    Authority, ClusterFile, Control, HeldAs, HookCommand, Hooks, Http, NamedCheck, NamedCheckId,
+    Node, NodeId, OnDoubt, Placement, ROUTES_FROM, Timing, TlsFiles, VipGroup,
 };
 pub use problem::{Problem, Problems, Severity, Source, Span};
 pub use settings::DEFAULT_PORT;

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::address::WrittenRange;
 use super::checks::CheckDraft;
 use super::keys::Section;
-use super::model::{NamedCheckId, NodeId, OnDoubt, Placement, VipGroup};
+use super::model::{HeldAs, NamedCheckId, NodeId, OnDoubt, Placement, VipGroup};
 use super::nodes::{NodeDraft, judge_name};
 use super::problem::{Problem, Problems, Span};
 use super::reader::{Placed, Table, Text, entries, word};
@@ -17,6 +17,9 @@ use crate::failure::nearest;
 
 /// The longest name of an interface: the kernel's IFNAMSIZ without its final zero.
 const LONGEST_INTERFACE: usize = 15;
+
+/// What `as` may say.
+const FORMS: [(&str, HeldAs); 2] = [("addresses", HeldAs::Addresses), ("routes", HeldAs::Routes)];
 
 /// A group of VIPs with its places in the file.
 pub struct VipDraft {
@@ -95,6 +98,16 @@ fn one(inner: &DeTable<'_>, span: Span, known: &Known<'_>, problems: &mut Proble
     let answers = [("wait", OnAnswer::Wait), ("takeover", OnAnswer::Takeover)];
     let mut choose = |key| table.text(key, problems);
     let (on_doubt, on_answer) = (choose("on-doubt"), choose("on-answer"));
+    let held_as = choose("as").and_then(|text| {
+        let held_as = word(text, &FORMS, problems)?;
+        if held_as == HeldAs::Routes && ranges.iter().all(|range| !range.first().is_ipv4()) {
+            problems.push(
+                Problem::error(text.span(), "no IPv4 address here could be held as a route")
+                    .label("IPv6 addresses are always addresses of an interface"),
+            );
+        }
+        Some(held_as)
+    });
     let before = problems.errors();
     let placement = placement(&table, known.nodes, problems);
     let home = table.get("home").filter(|_| problems.errors() == before);
@@ -111,6 +124,7 @@ fn one(inner: &DeTable<'_>, span: Span, known: &Known<'_>, problems: &mut Proble
         on_answer: on_answer
             .and_then(|text| word(text, &answers, problems))
             .unwrap_or(OnAnswer::Wait),
+        held_as,
         dns: dns(&table, problems),
     };
     VipDraft {

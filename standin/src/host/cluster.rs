@@ -19,7 +19,9 @@ use standin_sys::sysctl;
 
 use super::plan::{Plan, Wish};
 use super::quorum::{authority, guard_plan, guarded, witnesses};
-use super::{Ground, Install, Kernel, Prepared, RealKernel, Resolved, locks_for, os, require};
+use super::{
+    Ground, Install, Kernel, Prepared, RealKernel, Resolved, locks_for, os, require, routes,
+};
 use crate::checks::{Prober, probers};
 use crate::failure::{Failure, Result};
 use crate::fast::{self, Heartbeats, path};
@@ -67,8 +69,10 @@ pub fn prepare_cluster(
     let locks = locks_for(&vips, held)?;
     let guarded = guarded(file)?;
     let (mut plan, settings) = plan(file, me, guarded, &mut kernel)?;
-    let guard = guard_plan(&file.cluster, &settings, guarded, |vip| plan.vips[vip.index()].address);
-    let disowned = plan.disown(&fast::left_quiet(&guard.name));
+    let address = |vip: VipId| plan.vips[vip.index()].address;
+    let guard = guard_plan(&file.cluster, &settings, guarded, address).with_routes(plan.routed());
+    let mut disowned = plan.disown(&fast::left_quiet(&guard.name));
+    disowned.append(&mut plan.displaced);
     let checks: Vec<_> = file.checks.iter().map(|named| named.check.clone()).collect();
     let (prepared_checks, core_checks) = place_checks(file, &plan, probers(&checks)?);
     let heartbeats =
@@ -79,6 +83,7 @@ pub fn prepare_cluster(
         config,
         ifindexes: plan.ifindexes,
         installs: plan.installs,
+        route_metric: Some(routes::metric(&file.cluster)),
         checks: prepared_checks,
         warnings: plan.warnings,
         locks,
@@ -101,6 +106,7 @@ fn plan(
     kernel: &mut dyn Kernel,
 ) -> Result<(Plan, Settings)> {
     let mut ground = Ground::survey(kernel)?;
+    ground.find_routes(routes::metric(&file.cluster))?;
     let mut plan = Plan::default();
     let real: Vec<IpAddr> =
         file.voter_ids().flat_map(|node| file.node(node).addresses.iter().copied()).collect();
@@ -108,6 +114,7 @@ fn plan(
     for (pool, group) in (0..).map(PoolId).zip(&file.vips) {
         let first = plan.vips.len();
         let mut addresses = Vec::new();
+        let routes = plan.judge_routes(&mut ground, group)?;
         for (address, prefix) in group.addresses() {
             ground.judge_claim("VIP", address, &real)?;
             addresses.push(address);
@@ -120,6 +127,7 @@ fn plan(
                 failback: group.failback,
                 on_answer: group.on_answer,
                 on_check_failure: OnCheckFailure::Warn,
+                route: routes && address.is_ipv4(),
             };
             plan.add_vip(&mut ground, &wish)?;
         }

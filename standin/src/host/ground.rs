@@ -6,9 +6,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use standin_core::config::ADDRESS_LIFETIME;
-use standin_sys::netlink::{Address, Link, RouteKind};
+use standin_sys::netlink::{Address, Link, LocalRoute, RouteKind};
 
 use super::kernel::Kernel;
+use super::routes;
 use crate::failure::{Code, Failure, Result, nearest};
 
 /// The `IFA_PROTO` of every address that standin adds: how a later run knows what is left over from
@@ -22,6 +23,8 @@ pub struct Ground<'a> {
     pub links: Vec<Link>,
     /// All addresses.
     pub addresses: Vec<Address>,
+    /// The local routes of this cluster; see [`Ground::find_routes`].
+    routes: Vec<LocalRoute>,
 }
 
 /// How an address is reached.
@@ -47,7 +50,22 @@ impl<'a> Ground<'a> {
     pub fn survey(kernel: &'a mut dyn Kernel) -> Result<Self> {
         let links = kernel.links().map_err(|error| os(&error))?;
         let addresses = kernel.addresses().map_err(|error| os(&error))?;
-        Ok(Self { kernel, links, addresses })
+        Ok(Self { kernel, links, addresses, routes: Vec::new() })
+    }
+
+    /// Looks for the routes that earlier runs with this metric left.
+    ///
+    /// # Errors
+    /// The kernel refuses to tell.
+    pub fn find_routes(&mut self, metric: u32) -> Result<()> {
+        self.routes = self.kernel.local_routes().map_err(|error| os(&error))?;
+        self.routes.retain(|route| route.metric == metric);
+        Ok(())
+    }
+
+    /// Whether a route of an earlier run has the address.
+    pub fn is_routed(&self, address: IpAddr) -> bool {
+        self.routes.iter().any(|route| routes::covers(route, address))
     }
 
     /// How `to` is reached, perhaps only through one interface.
@@ -110,12 +128,23 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// It is in none, or the interface is not fit.
     pub fn interface_of_subnet(&mut self, address: IpAddr) -> Result<&Link> {
-        let leftover = self.leftover(address).map(|found| found.ifindex);
+        let routed = self.is_routed(address).then(|| self.around(address)).flatten();
+        let leftover = self.leftover(address).map(|found| found.ifindex).or(routed);
         let ifindex = match (leftover, self.way_to(address, None)?) {
             (Some(ifindex), _) | (None, Way::OnLink(ifindex)) => ifindex,
             (None, way) => return Err(self.in_no_subnet(address, way)),
         };
         self.interface(ifindex)
+    }
+
+    /// The interface with a real address in whose subnet this one is: the way to an address that is
+    /// held as a route leads to this host itself.
+    fn around(&self, address: IpAddr) -> Option<u32> {
+        let shares = |found: &&Address| {
+            !is_ours(found) && super::shares_subnet(found.ip, address, found.prefix)
+        };
+        let closest = self.addresses.iter().filter(shares).max_by_key(|found| found.prefix);
+        closest.map(|found| found.ifindex)
     }
 
     fn in_no_subnet(&self, address: IpAddr, way: Way) -> Failure {

@@ -5,8 +5,10 @@
 use std::io;
 use std::net::IpAddr;
 
-use standin_sys::netlink::{Address, Link, Route, RouteSocket};
+use standin_sys::netlink::{Address, Link, LocalRoute, Route, RouteSocket};
 use standin_sys::{error::Error, sysctl};
+
+use super::ground::ADDRESS_PROTO;
 
 /// The kernel's view of this host's network.
 pub trait Kernel {
@@ -18,6 +20,10 @@ pub trait Kernel {
     fn route_to(&mut self, to: IpAddr, through: Option<u32>) -> Result<Option<Route>, Error>;
     /// The default gateways behind an interface.
     fn gateways(&mut self, ifindex: u32) -> Result<Vec<IpAddr>, Error>;
+    /// The local routes that some standin added.
+    fn local_routes(&mut self) -> Result<Vec<LocalRoute>, Error> {
+        Ok(Vec::new())
+    }
     /// Whether this host forwards IPv6 on the interface.
     fn is_router(&mut self, interface: &str) -> bool;
 }
@@ -54,6 +60,10 @@ impl Kernel for RealKernel {
 
     fn gateways(&mut self, ifindex: u32) -> Result<Vec<IpAddr>, Error> {
         self.0.default_gateways(ifindex)
+    }
+
+    fn local_routes(&mut self) -> Result<Vec<LocalRoute>, Error> {
+        self.0.local_routes(ADDRESS_PROTO)
     }
 
     fn is_router(&mut self, interface: &str) -> bool {

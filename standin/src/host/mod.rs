@@ -12,6 +12,7 @@ mod plan;
 pub mod quorum;
 mod resolve;
 mod rights;
+pub mod routes;
 mod witness;
 
 use std::net::IpAddr;
@@ -54,6 +55,9 @@ pub struct Prepared {
     pub ifindexes: Vec<u32>,
     /// How each VIP is installed, by [`VipId`](standin_core::config::VipId).
     pub installs: Vec<Install>,
+    /// The metric of this cluster's routes, by which a run knows what is left over; none outside a
+    /// cluster.
+    pub route_metric: Option<u32>,
     /// How each check is run, by the core's `CheckId`.
     pub checks: Vec<PreparedCheck>,
     /// What is odd, but no reason to refuse: sentences for the log.
@@ -73,6 +77,8 @@ pub struct Install {
     pub prefix: u8,
     /// Its label, `eth0:brain`; none for IPv6.
     pub label: Option<String>,
+    /// It is held as a part of a local route, not as an address of the interface.
+    pub route: bool,
 }
 
 /// A check of one VIP.
@@ -119,6 +125,7 @@ pub fn prepare(options: &ForOptions) -> Result<Prepared> {
         config,
         ifindexes: plan.ifindexes,
         installs: plan.installs,
+        route_metric: None,
         checks,
         warnings: plan.warnings,
         locks,
@@ -196,6 +203,7 @@ fn plan(
                 failback: options.failback,
                 on_answer: options.on_answer,
                 on_check_failure: options.on_check_failure,
+                route: false,
             };
             plan.add_vip(&mut ground, &wish)?;
         }

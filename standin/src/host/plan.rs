@@ -3,7 +3,7 @@
 //! Owns the numbering that the core's ids refer to. Judges each address where it is added; changes
 //! nothing on the host.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use standin_core::config::{
@@ -11,9 +11,10 @@ use standin_core::config::{
     VipId,
 };
 
-use super::{Ground, Install, PreparedCheck, Resolved, Way, link_state};
+use super::{Ground, Install, PreparedCheck, Resolved, Way, link_state, routes};
 use crate::checks::Prober;
 use crate::failure::{Failure, Result};
+use crate::file::VipGroup;
 
 /// The longest label the kernel takes (IFNAMSIZ without its final zero).
 const LABEL_LENGTH_MAX: usize = 15;
@@ -27,6 +28,8 @@ pub(super) struct Plan {
     pub(super) vips: Vec<Vip>,
     pub(super) installs: Vec<Install>,
     pub(super) warnings: Vec<String>,
+    /// What an earlier run left as addresses and this one is to hold as routes.
+    pub(super) displaced: Vec<Install>,
 }
 
 /// An address that a run is to hold at times.
@@ -41,6 +44,8 @@ pub(super) struct Wish<'a> {
     pub(super) failback: Failback,
     pub(super) on_answer: OnAnswer,
     pub(super) on_check_failure: OnCheckFailure,
+    /// To be held as a route.
+    pub(super) route: bool,
 }
 
 impl Plan {
@@ -69,14 +74,56 @@ impl Plan {
             failback: wish.failback,
             on_answer: wish.on_answer,
             on_check_failure: wish.on_check_failure,
-            adopted: ground.leftover(address).is_some(),
+            adopted: if wish.route {
+                ground.is_routed(address)
+            } else {
+                ground.leftover(address).is_some()
+            },
         });
+        if let Some(left) = ground.leftover(address).filter(|_| wish.route) {
+            let (prefix, label, route) = (left.prefix, None, false);
+            self.displaced.push(Install { ifindex, address, prefix, label, route });
+        }
         let (prefix, label) = match address {
+            IpAddr::V4(_) if wish.route => (32, None),
             IpAddr::V4(_) => (wish.prefix.unwrap_or(32), label(&name, wish.label)),
             IpAddr::V6(_) => (wish.prefix.unwrap_or(128), None),
         };
-        self.installs.push(Install { ifindex, address, prefix, label });
+        self.installs.push(Install { ifindex, address, prefix, label, route: wish.route });
         Ok(())
+    }
+
+    /// Whether the IPv4 addresses of a group are to be held as routes.
+    pub(super) fn judge_routes(
+        &mut self,
+        ground: &mut Ground<'_>,
+        group: &VipGroup,
+    ) -> Result<bool> {
+        let first = group.addresses().map(|(address, _)| address).find(IpAddr::is_ipv4);
+        let Some(first) = first.filter(|_| group.wants_routes()) else { return Ok(false) };
+        let link = match &group.interface {
+            Some(name) => ground.interface_named(name)?,
+            None => ground.interface_of_subnet(first)?,
+        };
+        let Some(why) =
+            routes::unguarded().or_else(|| routes::unanswered(&link.name, routes::sysctl_of_host))
+        else {
+            return Ok(true);
+        };
+        let sentence = routes::refused(group, &why)?;
+        self.warn(sentence);
+        Ok(false)
+    }
+
+    /// The addresses that are held as routes.
+    pub(super) fn routed(&self) -> Vec<Ipv4Addr> {
+        let routed = self.installs.iter().filter(|install| install.route);
+        routed
+            .filter_map(|install| match install.address {
+                IpAddr::V4(address) => Some(address),
+                IpAddr::V6(_) => None,
+            })
+            .collect()
     }
 
     /// Does not adopt what a killed run was giving to another node, who has it by now; it is to go.

@@ -130,7 +130,7 @@ pub fn guard_plan(
         };
         managed.extend(group.vips.iter().map(|vip| Managed { ip: address(*vip), term }));
     }
-    GuardPlan { name: table_name(cluster), managed, needed: guarded }
+    GuardPlan { name: table_name(cluster), managed, routed: Vec::new(), needed: guarded }
 }
 
 /// The number of a group's term: the same in the next run of this instance, which finds the

@@ -54,6 +54,8 @@ pub fn prepare_witness(file: &ClusterFile, named: Option<&str>) -> Result<Prepar
         config,
         ifindexes: Vec::new(),
         installs: Vec::new(),
+
+        route_metric: None,
         checks: Vec::new(),
         warnings: Vec::new(),
         locks: Vec::new(),
