@@ -378,7 +378,10 @@ impl Leases {
         if !self.quorum.voters.voters().contains(node) {
             return;
         }
-        let mut asks = Vec::new();
+        // First: a voter keeps its last answer about a group, which is to be that to our claim.
+        let fenced = self.fenced.iter().filter(|fenced| now < fenced.until);
+        let fenced = fenced.map(|fenced| (fenced.key, fenced.ballot, Ask::Release));
+        let mut asks: Vec<_> = fenced.collect();
         let mut length = self.quorum.length;
         for tenure in &mut self.tenures {
             if let Some((ask, ballot, most)) = tenure.claim.ask(now, node) {
@@ -386,8 +389,6 @@ impl Leases {
                 asks.push((tenure.key, ballot, ask));
             }
         }
-        let fenced = self.fenced.iter().filter(|fenced| now < fenced.until);
-        asks.extend(fenced.map(|fenced| (fenced.key, fenced.ballot, Ask::Release)));
         let head = AsksHead { tags: self.quorum.voters.tags(), stamp: now.as_nanos(), length };
         let most = (room.saturating_sub(message::ASKS_HEAD) / message::ASK_LENGTH).max(1);
         for chunk in asks.chunks(most) {
