@@ -141,3 +141,36 @@ fn a_voter_that_was_stopped_binds_itself_from_when_it_hears() {
         }
     }
 }
+
+/// The holder is cut off for less than its lease. A fencing command that worked is as good as the
+/// lease's end, and one that failed is nothing.
+#[test]
+fn a_fencing_command_counts_where_it_worked() {
+    let (mut worked, mut failed) = (0, 0);
+    for seed in 0..12 {
+        let mut scenario = voting(3, 0, ms(5000));
+        scenario.quorum.as_mut().expect("a quorum").fence = true;
+        let mut world = World::new(scenario, Random::new(seed), true);
+        world.run(ms(9000));
+        assert_held(&world, PINKY);
+        world.operate(&Operation::Partition(0, 1 << PINKY));
+        world.run(ms(3500));
+        assert_eq!(world.broken, None, "{}", story(&world));
+        if world.hosts[PINKY].powered {
+            failed += 1;
+            assert_held_alone(&world, PINKY);
+        } else {
+            worked += 1;
+            assert_held(&world, BRAIN);
+        }
+        world.run(ms(6000));
+        assert_held(&world, BRAIN);
+    }
+    assert!(worked > 0 && failed > 0, "{worked} worked, {failed} failed");
+}
+
+/// Nobody hears it, and nobody else answers.
+#[track_caller]
+fn assert_held_alone(world: &World, by: HostId) {
+    assert_eq!(world.answerers(vip(world)), [by], "{}", story(world));
+}
