@@ -5,7 +5,7 @@ mod world;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use standin_core::config::OnAnswer;
+use standin_core::config::{Failback, OnAnswer};
 use standin_core::wire::arp::ArpPacket;
 use standin_core::wire::mac::Mac;
 use standin_core::wire::ndp::Solicitation;
@@ -448,6 +448,27 @@ fn a_claim_heard_while_the_address_was_uncertain_is_answered_when_it_is_certain(
     });
 }
 
+#[test]
+fn who_asks_just_after_an_announcement_is_not_told_again() {
+    in_both_families(|v6| {
+        let mut stage = Stage::bare(v6, |plan| plan.with(|vip| vip.failback = Failback::No));
+        stage.fail_over();
+        let (router, by) = (stage.router, stage.world.mac(stage.brain));
+        let frame = match stage.vip {
+            IpAddr::V4(v4) => ArpPacket::probe(by, v4).encode(by, Mac::BROADCAST),
+            IpAddr::V6(v6) => Solicitation::probe(by, v6).encode(),
+        };
+        // Announced at 0 and 0.2 s; and at 5 s for the last time of the series.
+        for (wait, told) in [(300, 0), (20_000, 1)] {
+            stage.world.run(ms(wait));
+            let before = announcements(&stage, stage.pinky).len();
+            stage.world.say(router, &frame);
+            stage.world.run(ms(10));
+            assert_eq!(announcements(&stage, stage.pinky).len() - before, told, "{wait} ms");
+        }
+    });
+}
+
 /// What is said by one host, in the moment between the addition and its acknowledgement, and
 /// whether the claim stands.
 fn said_late(v6: bool, on_answer: OnAnswer, by_home: bool, probes: bool) -> bool {
@@ -511,5 +532,17 @@ fn stripped_during_a_stall_it_is_not_announced_on_waking() {
         stage.world.stall(stage.pinky, false);
         stage.world.run(ms(1));
         assert_eq!(stage.world.holders(stage.vip), [stage.pinky]);
+    });
+}
+
+#[test]
+fn a_link_that_comes_back_asks_for_nothing_that_nobody_wants() {
+    in_both_families(|v6| {
+        let mut stage = Stage::bare(v6, |plan| plan);
+        stage.world.carrier(stage.pinky, false);
+        stage.world.run(ms(50));
+        stage.world.carrier(stage.pinky, true);
+        stage.world.run(ms(3000));
+        assert_eq!(stage.world.probed(stage.pinky, stage.vip), []);
     });
 }
