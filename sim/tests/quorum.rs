@@ -77,6 +77,19 @@ fn without_a_majority_nobody_answers() {
     assert_held(&world, PINKY);
 }
 
+/// What is left to the next run has only the lifetime of its address to end it.
+#[test]
+fn what_is_left_behind_without_nftables_is_gone_before_the_lease() {
+    let mut scenario = voting(2, 1, ms(5000));
+    scenario.quorum = Some(QuorumPlan { length: ms(5000), guarded: false, fence: false });
+    let mut world = World::new(scenario, Random::new(1), true);
+    world.run(ms(20_000));
+    assert_held(&world, PINKY);
+    world.operate(&Operation::StopKeeping(PINKY));
+    world.run(ms(20_000));
+    assert_held(&world, BRAIN);
+}
+
 #[test]
 fn the_loss_of_a_witness_moves_nothing() {
     let mut world = settled(voting(2, 1, ms(200)));

@@ -8,14 +8,15 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::settings::{OnDoubt, Quorum, Settings};
-use crate::config::VipId;
+use crate::config::{ADDRESS_LIFETIME, VipId};
 use crate::lease::claim::Claim;
 use crate::lease::electorate::{ChangeRefused, Electorate};
 use crate::lease::message::{self, AsksHead};
 use crate::lease::voter::{Request, Voter};
-use crate::lease::{Answer, Ask, Ballot, Key};
+use crate::lease::{Answer, Ask, Ballot, Key, LIFETIME_RESERVE};
 use crate::place::{NodeId, NodeSet};
 use crate::time::Instant;
 
@@ -112,7 +113,7 @@ pub(crate) struct Leases {
 /// The last part of a lease in which a group may not be answered for.
 fn reserve(guarded: bool, on_doubt: OnDoubt) -> core::time::Duration {
     match on_doubt {
-        OnDoubt::Hold => core::time::Duration::ZERO,
+        OnDoubt::Hold => Duration::ZERO,
         OnDoubt::Release if guarded => crate::lease::GUARD_RESERVE,
         OnDoubt::Release => crate::lease::LIFETIME_RESERVE,
     }
@@ -290,7 +291,7 @@ impl Leases {
         voter: NodeId,
         body: &[u8],
         now: Instant,
-        mut pause: impl FnMut() -> core::time::Duration,
+        mut pause: impl FnMut() -> Duration,
     ) {
         for (key, ballot, answer) in message::parse_answers(body).into_iter().flatten() {
             if let Some(group) = self.group_of.get(&key).copied() {
@@ -305,7 +306,7 @@ impl Leases {
         voter: NodeId,
         said: (Ballot, Answer),
         now: Instant,
-        pause: core::time::Duration,
+        pause: Duration,
     ) {
         self.dirty = true;
         let (voters, tenure) = (&self.quorum.voters, &mut self.tenures[group]);
@@ -318,13 +319,7 @@ impl Leases {
     }
 
     /// Asks this node's own voter whatever there is to ask.
-    pub(crate) fn ask_own(
-        &mut self,
-        me: NodeId,
-        own: u64,
-        now: Instant,
-        pause: core::time::Duration,
-    ) {
+    pub(crate) fn ask_own(&mut self, me: NodeId, own: u64, now: Instant, pause: Duration) {
         if !self.quorum.voters.voters().contains(me) {
             return;
         }
@@ -420,6 +415,21 @@ impl Leases {
         let request = Request { from: own, key, ballot, ask, stamp: now.as_nanos(), length };
         self.voter.hear(now, &request);
         self.fenced.push(fenced);
+    }
+
+    /// For how long, `most` at most, an address of a group may be left behind when the daemon ends
+    /// and the next run is to find it. Where the kernel does not end a lease by itself, the address
+    /// has to be gone by its lifetime before the lease is over; none where there is no time.
+    pub(crate) fn keeps_for(&self, group: usize, now: Instant, most: Duration) -> Option<Duration> {
+        let tenure = &self.tenures[group];
+        if tenure.kernel.managed || tenure.on_doubt == OnDoubt::Hold {
+            return Some(most);
+        }
+        let left = tenure.claim.until(&self.quorum.voters)?.since(now);
+        let outlives = LIFETIME_RESERVE.saturating_sub(ADDRESS_LIFETIME);
+        // Lifetimes are whole seconds.
+        let whole = Duration::from_secs(left.saturating_sub(outlives).as_secs());
+        (!whole.is_zero()).then_some(whole.min(most))
     }
 
     /// Until when a group may be answered for here.

@@ -18,7 +18,7 @@ mod settle;
 mod speak;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use core::time::Duration;
 
@@ -193,14 +193,22 @@ impl Node {
     /// Told to leave everything to the next run; but what is half given or half taken is the
     /// other's, who would have it besides.
     pub(super) fn handle_stop_keeping(&mut self) {
-        let moving = self.with_cluster(|_, cluster| {
-            let groups = cluster.groups.iter().zip(&cluster.settings.groups);
-            let moving = groups.filter(|(group, _)| group.handover.is_committed());
-            moving.flat_map(|(_, settings)| settings.vips.iter().copied()).collect()
+        let kept = self.with_cluster(|node, cluster| {
+            let mut kept = BTreeMap::new();
+            for (number, settings) in cluster.settings.groups.iter().enumerate() {
+                let moving = cluster.groups[number].handover.is_committed();
+                let lifetime = match &cluster.leases {
+                    _ if moving => None,
+                    Some(leases) => leases.keeps_for(number, node.now, KEEP_LIFETIME),
+                    None => Some(KEEP_LIFETIME),
+                };
+                kept.extend(settings.vips.iter().map(|vip| (*vip, lifetime)));
+            }
+            kept
         });
-        let moving: BTreeSet<VipId> = moving.unwrap_or_default();
+        let kept: BTreeMap<VipId, Option<Duration>> = kept.unwrap_or_default();
         for id in self.vip_ids() {
-            let lifetime = (!moving.contains(&id)).then_some(KEEP_LIFETIME);
+            let lifetime = kept.get(&id).copied().unwrap_or(Some(KEEP_LIFETIME));
             self.with_vip(id, |vip, around| vip.leave_behind(around, lifetime));
         }
         self.with_cluster(|node, cluster| {
