@@ -1,8 +1,8 @@
 //! Input sequences into the core's node, as a shell that may do anything in any order.
 //!
 //! Owns the play: a node, the time, and the little that the world around it remembers (requests to
-//! its kernel, echoes that wait for an answer, challenges). [`setting`] chooses what the node is
-//! told, [`script`] what happens to it, [`judge`] asserts what must be so of every action.
+//! its kernel, echoes that wait for an answer, challenges). `setting` chooses what the node is
+//! told, `script` what happens to it, `judge` asserts what must be so of every action.
 //! Invariant: everything follows from the bytes.
 
 mod fellow;

@@ -1,4 +1,4 @@
-//! The figures of a run in the words of Prometheus: [`table`] names them, [`write`](mod@write)
+//! The figures of a run in the words of Prometheus: [`table`] names them, `write`
 //! knows the two text formats, this module fills one with the other.
 //!
 //! The registry of a metrics library holds counters that live; ours live in the core, which must

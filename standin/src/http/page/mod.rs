@@ -1,6 +1,6 @@
 //! The page for people: complete without a script, kept up to date with one.
 //!
-//! Owns the frame around the [`sections`] and the three files that it loads, all from here.
+//! Owns the frame around the [`mod@sections`] and the three files that it loads, all from here.
 
 mod markup;
 pub mod sections;
