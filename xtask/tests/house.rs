@@ -361,5 +361,5 @@ fn words_are_matched_whole() {
     assert!(has_word("AtomicU64::new(0)", "Atomic"));
     assert!(!has_word("let threads = 1", "thread"));
     assert!(!has_word("deny(unsafe_code)", "unsafe"));
-    assert!(has_word("unsafe { f() }", "unsafe"));
+    assert!(has_word("async { f() }", "async"));
 }
