@@ -25,6 +25,7 @@ pub const CASES: &[Case] = &[
     ("a guarded VIP answers only while held, IPv6", || held_only(V6)),
     ("VIPs of one term are held and let go as one, IPv4", || terms(V4)),
     ("VIPs of one term are held and let go as one, IPv6", || terms(V6)),
+    ("a timeout that is given again begins anew", same_timeout),
     ("a lease ends with no process alive", ends_alone),
     ("a quiet VIP is not found and serves on, IPv4", || quiet(V4)),
     ("a quiet VIP is not found and serves on, IPv6", || quiet(V6)),
@@ -250,6 +251,35 @@ fn terms(vip: &str) {
     guard.renew_terms(&[OURS], deadline(5)).unwrap_err();
     guard.remove().unwrap();
     assert!(world.answers(), "nothing guards it any more");
+}
+
+/// A renewal may well ask for the very timeout that the one before asked for.
+fn same_timeout() {
+    const TIMEOUT_MS: u64 = 60_000;
+    let world = World::new(V4);
+    let guard = world.install();
+    if !guard.renews_in_place() {
+        // There the element is taken out and put in again.
+        return;
+    }
+    drop(guard);
+    let table = Table { family: Family::Ip, name: NAME };
+    let mut socket = world.right.run(NetfilterSocket::open).unwrap();
+    let mut left = |renew: bool| {
+        if renew {
+            let mut transaction = socket.transaction();
+            transaction.add_elements(table, "held", &[Key::Ip(world.vip)], Some(TIMEOUT_MS));
+            socket.commit(transaction).unwrap();
+        }
+        let found = socket.elements(table, "held").unwrap();
+        found.iter().find_map(|element| element.expires_in_ms).unwrap()
+    };
+    left(true);
+    let before = eventually("some of it has passed", || {
+        Some(left(false)).filter(|left| *left < TIMEOUT_MS - 200)
+    });
+    let after = left(true);
+    assert!(after > before + 100, "{before} ms, and {after} ms after it was given again");
 }
 
 fn ends_alone() {

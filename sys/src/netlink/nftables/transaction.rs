@@ -351,7 +351,11 @@ impl Transaction {
                                 element.nest(ELEMENT_DATA, |data| rule::jump(data, chain));
                             }
                             if let Some(timeout_ms) = extra.timeout_ms {
-                                element.attribute_be64(ELEMENT_TIMEOUT, timeout_ms);
+                                // The second as well: a timeout that an element has already is no
+                                // news to the kernel, and would not begin anew.
+                                element
+                                    .attribute_be64(ELEMENT_TIMEOUT, timeout_ms)
+                                    .attribute_be64(ELEMENT_EXPIRATION, timeout_ms);
                             }
                         });
                     }
@@ -525,21 +529,23 @@ mod tests {
         transaction.add_elements(TABLE, "h", &[key(1), key(2)], Some(500));
         #[rustfmt::skip]
         let expected = [
-            96, 0, 0, 0,  12, 10,  5, 4,  1, 0, 0, 0,  0, 0, 0, 0,   3, 0, 0, 0,
+            120, 0, 0, 0,  12, 10,  5, 4,  1, 0, 0, 0,  0, 0, 0, 0,   3, 0, 0, 0,
                 6, 0, 1, 0,  b't', 0,  0, 0,
                 6, 0, 2, 0,  b'h', 0,  0, 0,
-                60, 0, 3, 0x80,
-                    28, 0, 1, 0x80,
+                84, 0, 3, 0x80,
+                    40, 0, 1, 0x80,
                         12, 0, 1, 0x80,  8, 0, 1, 0,  10, 0, 0, 1,
                         12, 0, 4, 0,  0, 0, 0, 0, 0, 0, 1, 0xf4,
-                    28, 0, 1, 0x80,
+                        12, 0, 5, 0,  0, 0, 0, 0, 0, 0, 1, 0xf4,
+                    40, 0, 1, 0x80,
                         12, 0, 1, 0x80,  8, 0, 1, 0,  10, 0, 0, 2,
                         12, 0, 4, 0,  0, 0, 0, 0, 0, 0, 1, 0xf4,
+                        12, 0, 5, 0,  0, 0, 0, 0, 0, 0, 1, 0xf4,
         ];
         assert_eq!(transaction.finish(false)[20..], expected);
         let operation = |offset| transaction.operation(1, offset);
         assert_eq!(operation(Some(40)), "add 10.0.0.1 to set h of table arp t");
-        assert_eq!(operation(Some(72)), "add 10.0.0.2 to set h of table arp t");
+        assert_eq!(operation(Some(84)), "add 10.0.0.2 to set h of table arp t");
         assert_eq!(operation(Some(4000)), "add elements to set h of table arp t");
         assert_eq!(operation(None), "add elements to set h of table arp t");
         assert_eq!(transaction.operation(0, None), "change the packet filter's tables");
