@@ -2,7 +2,7 @@
 //!
 //! Owns the flags of the instrumented build, the run of each target and the record of it. Never
 //! knows what a target does. Invariant: what is recorded was run, and what failed is kept in a file
-//! and named.
+//! and named; a find ends the record of its target.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -23,7 +23,7 @@ pub struct Options {
     /// How long each runs, after its corpus was read.
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
-    /// Write what was run into docs/FUZZING.md.
+    /// Add what was run to docs/FUZZING.md.
     #[arg(long)]
     record: bool,
     /// Keep the smallest inputs that reach everything in `fuzz/corpus`, to be committed.
@@ -86,13 +86,16 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         if let Some(words) = ended.found {
             println!("{words}");
             failed.push(target.name.as_str());
+            if options.record {
+                record(workspace, target, None)?;
+            }
             continue;
         }
         if options.keep {
             ground.keep(target)?;
         }
         if options.record {
-            record(workspace, target, &ended)?;
+            record(workspace, target, Some(&ended))?;
         }
     }
     if failed.is_empty() { Ok(()) } else { bail!("something was found by: {}", failed.join(", ")) }
@@ -249,35 +252,80 @@ fn last_words(said: &str, log: &Path) -> String {
     words
 }
 
-/// Writes the row of a target: what was run, and of which commit.
-fn record(workspace: &Workspace, target: &Target, ended: &Ended) -> Result<()> {
+/// Adds a run of a target to its row; one that found something (`None`) ends the row.
+fn record(workspace: &Workspace, target: &Target, ended: Option<&Ended>) -> Result<()> {
     let head = workspace.command("git").args(["rev-parse", "--short", "HEAD"]).output();
     let commit = String::from_utf8_lossy(&head.context("git")?.stdout).trim().to_owned();
     let path = workspace.root().join(RECORD);
     let page = fs::read_to_string(&path).with_context(|| format!("read {RECORD}"))?;
-    let row = row(target, ended, &commit);
-    fs::write(&path, with_row(&page, &target.name, &row)?)
+    let before = page.lines().find_map(|line| Row::parse(line, &target.name)).unwrap_or_default();
+    let row = ended.map(|ended| before.and(ended, &commit).shown(target));
+    fs::write(&path, with_row(&page, &target.name, row.as_deref())?)
         .with_context(|| format!("write {RECORD}"))
 }
 
-fn row(target: &Target, ended: &Ended, commit: &str) -> String {
-    let Target { name, about, .. } = target;
-    let Ended { seconds, executions, .. } = ended;
-    format!("| `{name}` | {about} | {seconds} | {executions} | {commit} |")
+/// All recorded runs of a target since it last found something.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Row {
+    seconds: u64,
+    executions: u64,
+    /// The first and the last, which may be the same.
+    commits: Option<(String, String)>,
 }
 
-/// The page with the row of this target replaced, or added behind the last.
-fn with_row(page: &str, name: &str, row: &str) -> Result<String> {
+impl Row {
+    /// Reads `| `name` | about | seconds | inputs | commits |`.
+    fn parse(line: &str, name: &str) -> Option<Self> {
+        let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
+        if cells.next()? != format!("`{name}`") {
+            return None;
+        }
+        let mut cells = cells.skip(1);
+        let (seconds, executions) = (cells.next()?.parse().ok()?, cells.next()?.parse().ok()?);
+        let commits = cells.next()?;
+        let (first, last) = commits.split_once(" to ").unwrap_or((commits, commits));
+        Some(Self { seconds, executions, commits: Some((first.to_owned(), last.to_owned())) })
+    }
+
+    /// With one more run.
+    fn and(self, ended: &Ended, commit: &str) -> Self {
+        let first = self.commits.map_or_else(|| commit.to_owned(), |(first, _)| first);
+        Self {
+            seconds: self.seconds + ended.seconds,
+            executions: self.executions + ended.executions,
+            commits: Some((first, commit.to_owned())),
+        }
+    }
+
+    fn shown(&self, target: &Target) -> String {
+        let Target { name, about, .. } = target;
+        let Self { seconds, executions, commits } = self;
+        let commits = match commits {
+            Some((first, last)) if first == last => first.clone(),
+            Some((first, last)) => format!("{first} to {last}"),
+            None => String::new(),
+        };
+        format!("| `{name}` | {about} | {seconds} | {executions} | {commits} |")
+    }
+}
+
+/// The page with the row of this target replaced, added behind the last, or taken away.
+fn with_row(page: &str, name: &str, row: Option<&str>) -> Result<String> {
     let mut lines: Vec<&str> = page.lines().collect();
     let begins = format!("| `{name}` |");
     let known = lines.iter().position(|line| line.starts_with(&begins));
-    if let Some(place) = known {
-        lines[place] = row;
-    } else {
-        let head = lines.iter().position(|line| line.starts_with("| target |"));
-        let head = head.with_context(|| format!("{RECORD} has no table of targets"))?;
-        let rows = lines[head..].iter().take_while(|line| line.starts_with('|')).count();
-        lines.insert(head + rows, row);
+    match (known, row) {
+        (Some(place), Some(row)) => lines[place] = row,
+        (Some(place), None) => {
+            lines.remove(place);
+        }
+        (None, Some(row)) => {
+            let head = lines.iter().position(|line| line.starts_with("| target |"));
+            let head = head.with_context(|| format!("{RECORD} has no table of targets"))?;
+            let rows = lines[head..].iter().take_while(|line| line.starts_with('|')).count();
+            lines.insert(head + rows, row);
+        }
+        (None, None) => {}
     }
     Ok(lines.join("\n") + "\n")
 }
@@ -290,11 +338,29 @@ mod tests {
 
     #[test]
     fn a_row_is_replaced_or_added() {
-        let replaced = with_row(PAGE, "arp", "| `arp` | new |").expect("a table");
+        let replaced = with_row(PAGE, "arp", Some("| `arp` | new |")).expect("a table");
         assert_eq!(replaced, PAGE.replace("old", "new"));
-        let added = with_row(PAGE, "ndp", "| `ndp` | 1 |").expect("a table");
+        let added = with_row(PAGE, "ndp", Some("| `ndp` | 1 |")).expect("a table");
         assert!(added.contains("| `arp` | old |\n| `ndp` | 1 |\n\nEnd\n"), "{added}");
-        assert!(with_row("nothing", "arp", "").is_err());
+        assert_eq!(with_row(&added, "ndp", None).expect("a table"), PAGE, "it found something");
+        assert_eq!(with_row(PAGE, "ndp", None).expect("a table"), PAGE);
+        assert!(with_row("nothing", "arp", Some("")).is_err());
+    }
+
+    #[test]
+    fn runs_of_one_target_add_up() {
+        let target = Target { name: "arp".into(), longest: "9".into(), about: "frames".into() };
+        let ended = |seconds| Ended { seconds, executions: seconds * 1000, found: None };
+        let first = Row::default().and(&ended(60), "aaa");
+        assert_eq!(first.shown(&target), "| `arp` | frames | 60 | 60000 | aaa |");
+        let read = Row::parse(&first.shown(&target), "arp").expect("a row");
+        assert_eq!(read, first);
+        let again = read.and(&ended(5), "aaa").and(&ended(5), "bbb");
+        assert_eq!(again.shown(&target), "| `arp` | frames | 70 | 70000 | aaa to bbb |");
+        let third = Row::parse(&again.shown(&target), "arp").expect("a row").and(&ended(1), "ccc");
+        assert_eq!(third.shown(&target), "| `arp` | frames | 71 | 71000 | aaa to ccc |");
+        assert_eq!(Row::parse("| `ndp` | frames | 1 | 1 | aaa |", "arp"), None);
+        assert_eq!(Row::parse("| target | asserts | seconds | inputs | commit |", "arp"), None);
     }
 
     #[test]
