@@ -1,100 +1,12 @@
-//! The watch over one host: every transition, and what must never lead to a verdict.
+//! Every transition, and what must never lead to a verdict.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
-use standin_core::Instant;
 use standin_core::config::Timing;
 use standin_core::peer::{BURST_ROUNDS, Change, ENOUGH_ROUNDS, Life, Peer};
 
-const START: Instant = Instant::from_nanos(1_000_000_000_000);
-const DEAD_AFTER: Duration = ms(200);
-
-const fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-fn just_under(length: Duration) -> Duration {
-    length.saturating_sub(Duration::from_nanos(1))
-}
-
-fn timing(dead_after: Duration) -> Timing {
-    let interval = Timing::default_interval(dead_after);
-    Timing { dead_after, interval, back_after: dead_after }
-}
-
-/// A peer on a link that carries frames, with a shell whose timers are on time.
-struct Watch {
-    peer: Peer,
-    now: Instant,
-    changes: Vec<(Duration, Change)>,
-    rounds: Vec<Instant>,
-}
-
-impl Watch {
-    fn new(timing: Timing) -> Self {
-        let mut peer = Peer::new(timing, START);
-        peer.handle_link_proven(START);
-        Self { peer, now: START, changes: Vec::new(), rounds: Vec::new() }
-    }
-
-    /// One that has just been heard.
-    fn alive(timing: Timing) -> Self {
-        let mut watch = Self::new(timing);
-        watch.turn();
-        watch.hear(Some(Duration::from_micros(200)));
-        watch
-    }
-
-    fn dead(timing: Timing) -> Self {
-        let mut watch = Self::alive(timing);
-        watch.run(timing.dead_after * 2);
-        assert!(matches!(watch.peer.life(), Life::Dead { .. }));
-        watch.changes.clear();
-        watch
-    }
-
-    fn note(&mut self, change: Option<Change>) {
-        self.changes.extend(change.map(|change| (self.now.since(START), change)));
-    }
-
-    fn hear(&mut self, round_trip: Option<Duration>) {
-        let change = self.peer.handle_heard(self.now, round_trip);
-        self.note(change);
-    }
-
-    fn turn(&mut self) {
-        let (change, round) = self.peer.handle_timeout(self.now);
-        self.note(change);
-        if round {
-            self.rounds.push(self.now);
-        }
-        let change = self.peer.judge(self.now);
-        self.note(change);
-    }
-
-    /// Runs on time for `length`, silent.
-    fn run(&mut self, length: Duration) {
-        let end = self.now + length;
-        while let Some(at) = self.peer.timeout().filter(|at| *at <= end) {
-            assert!(at >= self.now, "a deadline was left behind");
-            self.now = at;
-            self.turn();
-        }
-        self.now = end;
-    }
-
-    fn names(&self) -> Vec<&'static str> {
-        let name = |change: &Change| match change {
-            Change::Alive { dead_for: None } => "alive",
-            Change::Alive { dead_for: Some(_) } => "back",
-            Change::Suspected { .. } => "suspected",
-            Change::Cleared { .. } => "cleared",
-            Change::Died { .. } => "died",
-        };
-        self.changes.iter().map(|(_, change)| name(change)).collect()
-    }
-}
+use crate::watch::{DEAD_AFTER, START, Watch, just_under, ms, timing};
 
 /// The states that a host can be in, and how to get there.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -422,23 +334,6 @@ fn a_link_that_carries_nothing_is_given_three_seconds_or_three_times_dead_after(
     }
 }
 
-#[test]
-fn a_slow_answer_is_waited_for() {
-    // Round trips of an eighth of dead_after and below are allowed for in the schedule.
-    for round_trip in [1, 5, 10, 25] {
-        let mut watch = Watch::alive(timing(DEAD_AFTER));
-        for _ in 0..50 {
-            watch.hear(Some(ms(round_trip)));
-        }
-        watch.rounds.clear();
-        watch.run(DEAD_AFTER);
-        let (died, _) = *watch.changes.last().expect("it died");
-        let in_time = ms(round_trip);
-        let late = watch.rounds.iter().filter(|sent| (START + died).since(**sent) < in_time);
-        assert!(late.count() <= 1, "{round_trip}: rounds that could not be answered in time");
-    }
-}
-
 #[derive(Clone, Debug)]
 enum Step {
     Wait(u64),
@@ -511,49 +406,4 @@ proptest! {
             }
         }
     }
-}
-
-#[test]
-fn an_answer_that_ends_a_silence_says_nothing_about_the_path() {
-    let (dead_after, interval) = (Duration::from_secs(1), Duration::from_millis(250));
-    let timing = Timing { dead_after, interval, back_after: dead_after };
-    let start = Instant::from_nanos(1_000_000_000);
-    let mut peer = Peer::new(timing, start);
-    peer.handle_heard(start, Some(Duration::from_millis(1)));
-    let late = start + Duration::from_millis(900);
-    while peer.timeout().is_some_and(|at| at < late) {
-        let at = peer.timeout().expect("there is one");
-        peer.handle_timeout(at);
-    }
-    assert!(peer.is_suspected());
-    peer.handle_heard(late, Some(Duration::from_millis(890)));
-    assert_eq!(peer.round_trip(), Some(Duration::from_millis(1)));
-    peer.handle_heard(late + interval, Some(Duration::from_millis(1)));
-    assert_eq!(peer.round_trip(), Some(Duration::from_millis(1)));
-}
-
-/// Rounds of hosts that are all well may be brought together; those of a suspicion may not.
-#[test]
-fn a_regular_round_is_brought_forward_and_one_of_a_suspicion_never() {
-    let watch = Watch::alive(timing(DEAD_AFTER));
-    let (mut peer, now) = (watch.peer, watch.now);
-    let next = peer.timeout().expect("a round");
-    let wait = next.since(now);
-    assert!(wait > ms(1) && !peer.is_due(now) && !peer.is_due(next - Duration::from_nanos(1)));
-    assert!(peer.is_due(next));
-    assert!(!peer.hasten(now, just_under(wait)), "it is not due so soon");
-    assert!(!peer.hasten(next, ms(1)), "it is due already");
-    assert_eq!(peer.timeout(), Some(next));
-    assert!(peer.hasten(now, wait));
-    assert_eq!((peer.timeout(), peer.is_due(now)), (Some(now), true));
-    // In the silence that follows the rounds become those of a suspicion.
-    let mut now = now;
-    while !peer.is_suspected() {
-        peer.handle_timeout(now);
-        now = peer.timeout().expect("the next").max(now);
-    }
-    peer.handle_timeout(now);
-    let next = peer.timeout().expect("a round of the burst");
-    assert!(!peer.is_due(next) && !peer.hasten(now, ms(100)));
-    assert_eq!(peer.timeout(), Some(next));
 }
