@@ -201,7 +201,7 @@ impl Peer {
 
     /// Neither suspected nor about to be.
     fn is_regular(&self, now: Instant) -> bool {
-        !self.suspected && (!self.is_judgeable() || now < self.suspicion_start())
+        !self.is_judgeable() || now < self.suspicion_start()
     }
 
     /// Which round of the burst was sent last, from one on; none outside a suspicion.
@@ -259,7 +259,7 @@ impl Peer {
 
     /// Everything that had arrived by `now` has been read: judge.
     pub fn judge(&mut self, now: Instant) -> Option<Change> {
-        if !self.is_judgeable() || !self.suspected || now < self.deadline() {
+        if !self.suspected || now < self.deadline() {
             return None;
         }
         let allowance = self.allowance();
@@ -306,9 +306,6 @@ impl Peer {
     /// Silence meant nothing until now (this process did not run, or the link did not carry): the
     /// whole burst is to be repeated.
     pub fn handle_stall(&mut self, now: Instant) {
-        if self.next_round.is_none() || !self.is_judgeable() {
-            return;
-        }
         let start = now - self.suspect_after();
         if start > self.silent_since {
             self.start_silence(start);
@@ -318,7 +315,7 @@ impl Peer {
     /// When the question for an address should be asked so that the silence after it is known at
     /// the verdict; only while suspected.
     pub fn ask_at(&self, window: Duration) -> Option<Instant> {
-        (self.suspected && self.is_judgeable()).then(|| self.deadline() - window)
+        self.suspected.then(|| self.deadline() - window)
     }
 
     fn is_judgeable(&self) -> bool {
@@ -339,7 +336,7 @@ impl Peer {
     /// not have been answered by then.
     fn suspect_after(&self) -> Duration {
         let Timing { dead_after, interval, .. } = self.timing;
-        (dead_after / 2).max((interval + dead_after / 10).min(dead_after * 3 / 4))
+        (dead_after / 2).max(interval + dead_after / 10)
     }
 
     fn suspicion_start(&self) -> Instant {
