@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use standin_sys::clock::boottime_ns;
 use standin_sys::netlink::nftables::{Guard, Leftover, Support};
 use standin_sys::netlink::{AddressSpec, Event, LocalRoute, Monitor, RouteQueue};
-use standin_sys::netns::LOOPBACK_INDEX;
+use standin_sys::netns::{LOOPBACK_INDEX, NetNamespace};
 
 use crate::Case;
-use crate::world::{Host, eventually, running, wire};
+use crate::world::{Host, eventually, route_in, running, wire};
 
 pub const CASES: &[Case] = &[
     ("a local route answers for its whole block", whole_block),
     ("routes are acknowledged in order, and told by name", acknowledged),
+    ("a host on which nothing was set up yet has no local routes", untouched),
     ("routes that others remove are told of", told),
     ("routes answer only while there is a sign of life", sign_of_life),
     ("a sign of life outlives a restart, and is not needed by others", restart),
@@ -155,6 +156,11 @@ fn acknowledged() {
     assert_eq!(error.operation(), "remove local route 10.9.2.0/24 from lo");
     assert!(answers.iter().all(|answer| answer.outcome.is_ok()), "{answers:?}");
     assert_eq!(world.right.route.local_routes(PROTOCOL).unwrap(), []);
+}
+
+fn untouched() {
+    let namespace = NetNamespace::create().unwrap();
+    assert_eq!(route_in(&namespace).local_routes(PROTOCOL).unwrap(), []);
 }
 
 fn told() {
