@@ -9,6 +9,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
 /// The exit statuses in use, with the numbers of BSD's `sysexits.h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -90,9 +92,27 @@ impl Failure {
         self
     }
 
+    /// The same to somebody who wrote a file and no command line.
+    #[must_use]
+    pub fn in_words_of_the_file(mut self) -> Self {
+        self.advice = self.advice.iter().map(|line| as_a_key(line)).collect();
+        self
+    }
+
     /// The exit status.
     pub fn code(&self) -> Code {
         self.code
+    }
+
+    /// The failure for programs that asked for JSON: the keys are there whatever went wrong.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "ok": false,
+            "error": self.what,
+            "expected": self.expected,
+            "to_do": self.advice,
+            "exit_status": self.code as u8,
+        })
     }
 
     /// The one-sentence cause.
@@ -134,6 +154,15 @@ pub fn plain_io(error: &io::Error) -> String {
     }
 }
 
+/// A flag of the command line in the words of the file: `--interface eth0` as
+/// `interface = "eth0"`.
+fn as_a_key(line: &str) -> String {
+    let Some((before, rest)) = line.split_once("--interface ") else { return line.to_owned() };
+    let end = rest.find([' ', '?', ',']).unwrap_or(rest.len());
+    let (name, after) = rest.split_at(end);
+    format!("{before}interface = \"{name}\"{after}")
+}
+
 /// The candidate nearest to `word`, if one is near enough to have been meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
@@ -156,6 +185,19 @@ mod tests {
             "'5' has no unit\n  expected: a duration\n  to do: say '5s'"
         );
         assert_eq!(failure.code() as u8, 64);
+        let json = failure.to_json();
+        assert_eq!((&json["ok"], &json["exit_status"]), (&json!(false), &json!(64)));
+        assert_eq!(
+            (&json["expected"], &json["to_do"]),
+            (&json!("a duration"), &json!(["say '5s'"]))
+        );
+    }
+
+    #[test]
+    fn who_wrote_a_file_is_advised_in_its_words() {
+        let failure = Failure::config("narf").advice("did you mean --interface eth0?");
+        let told = failure.in_words_of_the_file().to_string();
+        assert_eq!(told, "narf\n  to do: did you mean interface = \"eth0\"?");
     }
 
     #[test]

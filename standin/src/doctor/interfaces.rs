@@ -89,9 +89,7 @@ fn judge_range(
             None => patient.ground.interface_of_subnet(address),
         };
         let link = link.map_err(|failure| {
-            let mut finding = Finding::failure("vip", &range.to_string(), &failure);
-            finding.to_do = finding.to_do.iter().map(|line| as_a_key(line)).collect();
-            finding
+            Finding::failure("vip", &range.to_string(), &failure.in_words_of_the_file())
         })?;
         let (index, name) = (link.index, link.name.clone());
         let entry = used.entry(index).or_insert_with(|| Used {
@@ -106,15 +104,6 @@ fn judge_range(
         entry.subnets |= range.prefix < if address.is_ipv4() { 32 } else { 128 };
     }
     Ok(())
-}
-
-/// A flag of the command line in the words of the file: `--interface eth0` as
-/// `interface = "eth0"`.
-fn as_a_key(line: &str) -> String {
-    let Some((before, rest)) = line.split_once("--interface ") else { return line.to_owned() };
-    let end = rest.find([' ', '?', ',']).unwrap_or(rest.len());
-    let (name, after) = rest.split_at(end);
-    format!("{before}interface = \"{name}\"{after}")
 }
 
 fn judge_link(patient: &Patient<'_, '_>, used: &Used, findings: &mut Findings) {

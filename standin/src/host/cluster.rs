@@ -17,7 +17,7 @@ use standin_core::place::{GroupRules, NodeId, NodeSet, PoolId, Preference, addre
 use standin_sys::capability::Capability;
 use standin_sys::sysctl;
 
-use super::plan::{Plan, Wish};
+use super::plan::{Called, Plan, Wish};
 use super::quorum::{authority, guard_plan, guarded, witnesses};
 use super::{
     Ground, Install, Kernel, Prepared, RealKernel, Resolved, locks_for, os, require, routes,
@@ -68,7 +68,8 @@ pub fn prepare_cluster(
     let vips: Vec<IpAddr> = file.addresses().collect();
     let locks = locks_for(&vips, held)?;
     let guarded = guarded(file)?;
-    let (mut plan, settings) = plan(file, me, guarded, &mut kernel)?;
+    let (mut plan, settings) =
+        plan(file, me, guarded, &mut kernel).map_err(Failure::in_words_of_the_file)?;
     let address = |vip: VipId| plan.vips[vip.index()].address;
     let guard = guard_plan(&file.cluster, &settings, guarded, address).with_routes(plan.routed());
     let mut disowned = plan.disown(&fast::left_quiet(&guard.name));
@@ -99,7 +100,7 @@ pub fn read_keys(file: &ClusterFile) -> Result<KeyRing> {
     keygen::read_ring(&file.key_file, &file.cluster)
 }
 
-fn plan(
+pub(super) fn plan(
     file: &ClusterFile,
     me: NodeId,
     guarded: bool,
@@ -153,14 +154,16 @@ fn plan(
         members.push(MemberSettings { node, peer: PeerId(plan.peers.len() as u32) });
         plan.add_peer(&settings.name);
         for ip in &settings.addresses {
-            plan.add_peer_address(&mut ground, None, Resolved { ip: *ip, scope: None })?;
+            let resolved = Resolved { ip: *ip, scope: None };
+            plan.add_peer_address(&mut ground, None, resolved, Called::Node)?;
         }
     }
     let mut references = Vec::new();
     for ip in &file.isolated_when_unreachable {
         references.push(PeerId(plan.peers.len() as u32));
         plan.add_peer(&ip.to_string());
-        plan.add_peer_address(&mut ground, None, Resolved { ip: *ip, scope: None })?;
+        let resolved = Resolved { ip: *ip, scope: None };
+        plan.add_peer_address(&mut ground, None, resolved, Called::Reference)?;
     }
     plan.read_links(&mut ground)?;
     let settings = settings_of(file, me, guarded, members, groups, references);

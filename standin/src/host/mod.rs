@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 pub use cluster::{PreparedCluster, prepare_cluster, read_keys};
 pub use ground::{ADDRESS_PROTO, Ground, Way, os};
 pub use kernel::{Kernel, RealKernel};
-use plan::{Plan, Wish};
+use plan::{Called, Plan, Wish};
 pub use resolve::{Resolved, resolve};
 pub use rights::require;
 use standin_core::config::{Check, Config, Home, LinkState, PeerId, Timing, Vantage};
@@ -210,7 +210,7 @@ fn plan(
     }
     plan.add_peer(&options.host);
     for resolved in host {
-        plan.add_peer_address(&mut ground, interface, *resolved)?;
+        plan.add_peer_address(&mut ground, interface, *resolved, Called::Host)?;
     }
     plan.read_links(&mut ground)?;
     Ok(plan)

@@ -3,6 +3,7 @@
 //! Owns the numbering that the core's ids refer to. Judges each address where it is added; changes
 //! nothing on the host.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -46,6 +47,27 @@ pub(super) struct Wish<'a> {
     pub(super) on_check_failure: OnCheckFailure,
     /// To be held as a route.
     pub(super) route: bool,
+}
+
+/// What a host to watch is to whoever named it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Called {
+    /// That of `standin for`.
+    Host,
+    /// A node or a witness of the file.
+    Node,
+    /// One of `isolated-when-unreachable`.
+    Reference,
+}
+
+impl fmt::Display for Called {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Host => "HOST",
+            Self::Node => "the node",
+            Self::Reference => "the reference",
+        })
+    }
 }
 
 impl Plan {
@@ -143,12 +165,13 @@ impl Plan {
         self.peers.push(Peer { name: name.into(), addresses: Vec::new() });
     }
 
-    /// An address of the host that was added last.
+    /// An address of the host that was added last; `called` is what it is to whoever named it.
     pub(super) fn add_peer_address(
         &mut self,
         ground: &mut Ground<'_>,
         interface: Option<&str>,
         resolved: Resolved,
+        called: Called,
     ) -> Result<()> {
         let ip = resolved.ip;
         let host = self.peers.last().map_or_else(String::new, |peer| peer.name.to_string());
@@ -159,18 +182,30 @@ impl Plan {
         };
         let through = resolved.scope.or(named);
         if is_link_local && through.is_none() {
-            return Err(Failure::config(format!("HOST {ip} is a link-local address"))
+            return Err(Failure::config(format!("{called} {ip} is a link-local address"))
                 .expected("the interface on whose link it is")
                 .advice(format!("{ip}%eth0, or --interface")));
         }
         let link = match ground.way_to(ip, through)? {
             Way::Here => {
-                return Err(Failure::config(format!("HOST {host} is this host itself ({ip})"))
-                    .expected("another host, the one to stand in for"));
+                let failure =
+                    Failure::config(format!("{called} {host} is this host itself ({ip})"));
+                return Err(match called {
+                    Called::Host => failure.expected("another host, the one to stand in for"),
+                    Called::Node => failure
+                        .expected("an address of another host")
+                        .advice(format!("if this host is {host}: --node {host}"))
+                        .advice(format!("if it is not: correct the address of {host} in the file")),
+                    Called::Reference => {
+                        failure.expected("a host that is no node, such as the router")
+                    }
+                });
             }
             Way::Group => {
-                return Err(Failure::config(format!("HOST {host} is a broadcast address ({ip})"))
-                    .expected("the real address of one host"));
+                return Err(Failure::config(format!(
+                    "{called} {host} is a broadcast address ({ip})"
+                ))
+                .expected("the real address of one host"));
             }
             // A HOST on a link without ARP is watched by ICMP alone.
             Way::OnLink(ifindex) => ground.interface(ifindex).ok().map(|link| link.index),

@@ -219,6 +219,29 @@ fn what_this_host_makes_impossible_is_refused() {
 }
 
 #[test]
+fn whoever_says_to_be_another_node_is_told_in_the_words_of_the_file() {
+    let text = "cluster = \"web\"\nkey-file = \"key\"\nisolated-when-unreachable = \"10.0.0.1\"\n\
+                [nodes]\npinky = \"10.0.0.1\"\nbrain = \"10.0.0.2\"\n\
+                [[vip]]\naddress = \"10.0.0.9\"\nhome = \"pinky\"\n";
+    let file = crate::file::parse(crate::file::Source::new("f", text)).file.expect("a file");
+    for (me, said) in [
+        (
+            1,
+            [
+                "the node pinky is this host itself (10.0.0.1)",
+                "if this host is pinky: --node pinky",
+            ],
+        ),
+        (0, ["the reference 10.0.0.1 is this host itself", "a host that is no node"]),
+    ] {
+        let me = standin_core::place::NodeId(me);
+        let failure = cluster::plan(&file, me, false, &mut Fake::new()).expect_err("this host");
+        let shown = failure.to_string();
+        assert!(said.iter().all(|part| shown.contains(part)), "{shown}");
+    }
+}
+
+#[test]
 fn an_own_address_that_the_administrator_configured_is_refused() {
     let options = options(&[], &["10.0.0.1"], None);
     let failure = planned(&mut Fake::new(), &options, "10.0.0.2").expect_err("not ours");
