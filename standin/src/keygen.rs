@@ -28,6 +28,7 @@ use clap::Args;
 use standin_core::heartbeat::{self, KeyError, KeyRing};
 
 use crate::failure::{Code, Failure, Result, plain_io};
+use crate::regular;
 
 /// Where the key file is when nothing else is said.
 pub const DEFAULT_PATH: &str = "/etc/standin/key";
@@ -143,9 +144,7 @@ impl Keys {
     /// # Errors
     /// It cannot be read, or is no key file.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(LARGEST_FILE_BYTES + 1).read_to_end(&mut bytes))
+        let bytes = regular::read(path, LARGEST_FILE_BYTES + 1)
             .map_err(|error| cannot_read(path, &error))?;
         let text = if bytes.len() as u64 > LARGEST_FILE_BYTES {
             Err(format!("it has more than {LARGEST_FILE_BYTES} bytes"))

@@ -20,6 +20,10 @@ use tokio_rustls::client::TlsStream;
 use super::TlsOptions;
 use super::url::Host;
 use crate::failure::{Code, Failure, Result, plain_io};
+use crate::regular;
+
+/// Every authority there is fits many times.
+const LARGEST_CA_FILE_BYTES: u64 = 8 << 20;
 
 /// A TLS client configuration, and the name the server has to prove if one was given.
 #[derive(Clone)]
@@ -100,7 +104,8 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore> {
             Failure::config(format!("--ca-file {shown}: {why}"))
                 .expected("a PEM file of certificates")
         };
-        let pem = std::fs::read(path).map_err(|error| wrong(plain_io(&error)))?;
+        let pem =
+            regular::read(path, LARGEST_CA_FILE_BYTES).map_err(|error| wrong(plain_io(&error)))?;
         let mut count = 0;
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|error| wrong(error.to_string()))?;

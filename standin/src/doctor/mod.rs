@@ -112,7 +112,7 @@ pub struct Patient<'a, 'k> {
 /// # Errors
 /// The file cannot be read at all, or the kernel refuses to tell about this host.
 pub fn run(args: &DoctorArgs, say: &mut dyn FnMut(&str)) -> Result<ExitCode> {
-    let parsed = file::load(&args.file)?;
+    let parsed = file::load_once(&args.file)?;
     let mut findings = Findings::default();
     let mut node = None;
     if let Some(file) = &parsed.file {

@@ -30,7 +30,7 @@ mod this_node;
 mod vips;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 pub use address::{AddressRange, MOST_VIPS};
@@ -47,6 +47,7 @@ use toml::de::DeTable;
 
 use self::reader::Table;
 use crate::failure::{Code, Failure, Result, plain_io};
+use crate::regular;
 
 /// Where the file is when nothing else is said.
 pub const DEFAULT_PATH: &str = "/etc/standin/standin.toml";
@@ -90,16 +91,28 @@ pub fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Reads and judges a file.
+/// Reads and judges the file of a run, a regular one since it may be read again.
 ///
 /// # Errors
 /// It cannot be read or is no text. What is wrong *in* it is in the [`Parsed`].
 pub fn load(path: &Path) -> Result<Parsed> {
-    let shown = path.display();
+    judge(path, regular::read(path, LARGEST_FILE_BYTES + 1))
+}
+
+/// Reads and judges a file that is looked at once: it may be a pipe, `check /dev/stdin`.
+///
+/// # Errors
+/// As of [`load`].
+pub fn load_once(path: &Path) -> Result<Parsed> {
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(path, &error))?;
+    let read =
+        File::open(path).and_then(|file| file.take(LARGEST_FILE_BYTES + 1).read_to_end(&mut bytes));
+    judge(path, read.map(|_| bytes))
+}
+
+fn judge(path: &Path, read: io::Result<Vec<u8>>) -> Result<Parsed> {
+    let shown = path.display();
+    let bytes = read.map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > LARGEST_FILE_BYTES {
         return Err(Failure::config(format!("{shown} is larger than 8 MiB"))
             .advice("write addresses that follow each other as a range: \"10.0.0.10-10.0.0.40\""));
@@ -112,14 +125,15 @@ pub fn load(path: &Path) -> Result<Parsed> {
     Ok(parse(Source::new(path, text)))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let failure =
         Failure::new(Code::Config, format!("cannot read {}: {}", path.display(), plain_io(error)));
     match error.kind() {
-        std::io::ErrorKind::NotFound => failure
+        io::ErrorKind::NotFound => failure
             .expected("the configuration file of the cluster")
-            .advice("name it, as in: standin check ./standin.toml"),
-        std::io::ErrorKind::PermissionDenied => failure.advice("run it as root"),
+            .advice("name it behind the command, as in: standin check ./standin.toml")
+            .advice("no file yet? See man standin.toml, or docs/MANUAL.md"),
+        io::ErrorKind::PermissionDenied => failure.advice("run it as root"),
         _ => failure,
     }
 }

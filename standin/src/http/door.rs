@@ -5,8 +5,7 @@
 //! shown, and a token is compared in a time that does not depend on where it differs.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -20,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::failure::{Code, Failure, Result, plain_io};
 use crate::file::{Http, TlsFiles};
+use crate::regular;
 
 /// A token shorter than this can be guessed.
 const TOKEN_LENGTH_MIN: usize = 16;
@@ -108,13 +108,9 @@ impl Tls {
 }
 
 fn contents(path: &Path, key: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(FILE_LIMIT).read_to_end(&mut bytes)).map_err(
-        |error| {
-            Failure::config(format!("cannot read {key} {}: {}", path.display(), plain_io(&error)))
-        },
-    )?;
-    Ok(bytes)
+    regular::read(path, FILE_LIMIT).map_err(|error| {
+        Failure::config(format!("cannot read {key} {}: {}", path.display(), plain_io(&error)))
+    })
 }
 
 /// What is asked of a visitor.
