@@ -47,7 +47,13 @@ const HEADER: &str = "\
 # as well: a rotation is under way, and `standin keygen FILE --rotate` takes its next step.
 ";
 
-const ROTATING: &str = "\
+const EXAMPLES: &str = "\
+Examples:
+  standin keygen
+      Write a new key to /etc/standin/key, never over one that is there.
+  standin keygen --rotate
+      Take the next step from that key to another.
+
 A rotation takes three steps, so that the nodes understand each other all the time. Each --rotate
 takes the next one, says which it was and what to do:
   1. learn   a new key is believed; the old one is still the one to send with
@@ -58,7 +64,7 @@ when every node has it, take the next step.";
 
 /// The arguments of `standin keygen`.
 #[derive(Debug, Args)]
-#[command(after_help = ROTATING)]
+#[command(after_help = EXAMPLES)]
 pub struct KeygenArgs {
     /// The key file
     #[arg(value_name = "FILE", default_value = DEFAULT_PATH)]

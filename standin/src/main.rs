@@ -1,5 +1,6 @@
 //! The `standin` command: reads its line, does it, and says what went wrong.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -9,16 +10,25 @@ use standin::failure::{Code, Failure};
 use standin::{announce, cli, control, demo, doctor, import, keygen, run, stand_in};
 
 fn main() -> ExitCode {
-    match cli::parse(std::env::args_os()) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    // Known by its name alone: a line that is wrong elsewhere asked for JSON as well.
+    let as_json = words.iter().any(|word| word == "--json");
+    match cli::parse(words) {
         Ok(request) => match carry_out(&request) {
             Ok(code) => code,
-            Err(failure) => fail(&failure),
+            Err(failure) => fail(&failure, as_json),
         },
-        Err(Refusal::Failure(failure)) => fail(&failure),
+        Err(Refusal::Failure(failure)) => fail(&failure, as_json),
         Err(Refusal::Clap(error)) => {
             // Help and the version are answers, and go to standard output.
             let _ = error.print();
-            if error.use_stderr() { Code::Usage.into() } else { ExitCode::SUCCESS }
+            if !error.use_stderr() {
+                return ExitCode::SUCCESS;
+            }
+            if as_json {
+                print_json(&cli::malformed(&error));
+            }
+            Code::Usage.into()
         }
     }
 }
@@ -62,7 +72,15 @@ fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn fail(failure: &Failure) -> ExitCode {
+/// People read it on standard error; whoever asked for JSON finds it where JSON was to be.
+fn fail(failure: &Failure, as_json: bool) -> ExitCode {
     let _ = writeln!(io::stderr(), "standin: {failure}");
+    if as_json {
+        print_json(failure);
+    }
     failure.code().into()
+}
+
+fn print_json(failure: &Failure) {
+    print(&format!("{:#}\n", failure.to_json()));
 }

@@ -74,8 +74,8 @@ Examples:
   standin witness ./standin.toml --node snowball --socket /tmp/standin.sock
       As the witness snowball, whatever this host is called; standin status --socket asks it.
 
-A witness votes and holds nothing. It needs the file, the key and one UDP port, and no rights: run it
-as any user, on any machine that the nodes reach. One that starts keeps quiet for one lease.
+A witness votes and holds nothing. It needs the file, the key and one UDP port, and no rights: run
+it as any user, on any machine that the nodes reach. One that starts keeps quiet for one lease.
 SIGTERM and SIGINT end it; SIGHUP reads the file again.";
 
 /// The arguments of `standin witness`.

@@ -1,7 +1,10 @@
 //! The program as a script meets it: what goes to which stream, and the exit status.
 
 use std::fs::File;
+use std::io::Write;
 use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
 
 fn standin(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_standin"))
@@ -65,4 +68,47 @@ fn a_full_disk_behind_standard_output_is_no_panic() {
         .expect("the program runs");
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn whoever_asks_for_json_gets_json_whatever_goes_wrong() {
+    for (arguments, status, error) in [
+        (&["status", "--json", "--socket", "/nonexistent/s"][..], 69, "there is no socket"),
+        (&["move", "a", "b", "--json", "--socket", "/nonexistent/s"], 69, "there is no socket"),
+        (&["check", "/nonexistent/f", "--json"], 78, "cannot read /nonexistent/f"),
+        (&["import", "/nonexistent/f", "--json"], 78, "cannot read /nonexistent/f"),
+        (&["move", "--json"], 64, "required arguments were not provided: <VIP> <NODE>"),
+        (&["plan", "--json", "--fail"], 64, "a value is required for '--fail <NODE>'"),
+    ] {
+        let output = standin(arguments);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}");
+        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!((&json["ok"], &json["exit_status"]), (&Value::Bool(false), &status.into()));
+        assert!(json["error"].as_str().is_some_and(|text| text.contains(error)), "{json}");
+        assert!(json["to_do"].is_array(), "{json}");
+        assert!(!output.stderr.is_empty(), "people are told as well: {arguments:?}");
+    }
+}
+
+#[test]
+fn a_pipe_is_judged_once_and_never_run() {
+    let file = std::env::temp_dir().join(format!("standin-pipe-{}", std::process::id()));
+    let made = Command::new("mkfifo").arg(&file).status().expect("mkfifo runs");
+    assert!(made.success());
+    let path = file.to_string_lossy().into_owned();
+    let run = standin(&["run", &path]);
+    std::fs::remove_file(&file).expect("removed");
+    assert_eq!(run.status.code(), Some(78));
+    assert!(text(&run.stderr).contains("it is no regular file"), "{run:?}");
+    let mut check = Command::new(env!("CARGO_BIN_EXE_standin"))
+        .args(["check", "/dev/stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let mut pipe = check.stdin.take().expect("a pipe");
+    pipe.write_all(b"clutser = \"web\"\n").expect("written");
+    drop(pipe);
+    let output = check.wait_with_output().expect("its end");
+    assert!(text(&output.stdout).contains("did you mean `cluster`?"), "{output:?}");
 }

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use clap::CommandFactory;
 use standin::checks::{Concerns, Probe};
-use standin::cli::{ForOptions, Refusal, Request, parse};
+use standin::cli::{Cli, ForOptions, Refusal, Request, parse};
 use standin::failure::Code;
 use standin_core::config::{Failback, OnAnswer, OnCheckFailure};
 
@@ -289,4 +290,30 @@ fn the_commands_of_a_cluster_take_their_words() {
     {
         assert!(parse(words(&format!("standin {line}"))).is_err(), "{line}");
     }
+}
+
+#[test]
+fn every_command_shows_examples_that_fit_on_the_screen() {
+    for command in Cli::command().get_subcommands() {
+        let (name, after) = (command.get_name(), command.get_after_help());
+        let shown = after.map(ToString::to_string).unwrap_or_default();
+        // What stands there is on the screen as it is up to this width.
+        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{name}: {shown}");
+        if name != "watch" {
+            assert!(shown.contains(&format!("\n  standin {name}")), "{name} has no example");
+        }
+    }
+}
+
+#[test]
+fn help_is_asked_for_in_either_way() {
+    for (asked, means) in [
+        ("standin help", "standin --help"),
+        ("standin help for", "standin for --help"),
+        ("standin help move 10.0.0.9", "standin move --help"),
+    ] {
+        assert_eq!(refuse(asked), refuse(means));
+    }
+    assert!(refuse("standin help narf").contains("unrecognized subcommand 'narf'"));
+    assert_eq!(accept("standin for help --vip 10.0.0.9").host, "help");
 }

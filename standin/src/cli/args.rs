@@ -38,7 +38,9 @@ use crate::run::{RunArgs, WitnessArgs};
     disable_help_subcommand = true,
     after_help = "Exit status: 0 done, 64 wrong command line, 68 unknown host, 69 something \
                   needed is missing,\n71 the kernel refused, 73 a socket cannot be made, 75 try \
-                  again later, 77 a capability is missing,\n78 the request does not fit this host."
+                  again later, 77 a capability is missing,\n78 the request does not fit this host. \
+                  With --json a failure is JSON too, on standard output:\nok (false), error, \
+                  expected, to_do and exit_status."
 )]
 pub struct Cli {
     /// What to do.
@@ -72,8 +74,17 @@ pub enum Command {
     /// Move a VIP to another node, without a lost packet
     Move(MoveArgs),
     /// Take everything off a node
+    #[command(after_help = "\
+Example:
+  standin drain brain
+      Before maintenance on brain: another node takes each of its addresses before it lets go. It
+      stays so, also after a restart of brain, until standin undrain brain.")]
     Drain(DrainArgs),
     /// Let a drained node have its share again
+    #[command(after_help = "\
+Example:
+  standin undrain brain
+      After maintenance on brain: what belongs there goes back.")]
     Undrain(DrainArgs),
     /// Have the daemon read its file again
     Reload(ReloadArgs),
@@ -90,7 +101,7 @@ pub enum Command {
 }
 
 /// The heading of what shows what is going on.
-const OUTPUT: &str = "What is going on";
+const OUTPUT: &str = "While it runs";
 
 const FOR_EXAMPLES: &str = "\
 Examples:
@@ -154,7 +165,7 @@ pub struct ForArgs {
     pub log_level: Level,
 
     /// Give up the rights that are not needed once it runs
-    #[arg(long, value_enum, value_name = "MODE", default_value = "auto")]
+    #[arg(long, help_heading = OUTPUT, value_enum, value_name = "MODE", default_value = "auto")]
     pub sandbox: Sandbox,
 }
 
@@ -336,6 +347,14 @@ pub struct SendArpArgs {
 
 /// The arguments of `standin status`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  standin status
+      The cluster as this host's daemon sees it.
+  standin status --json
+      The same for a program.
+  standin status --socket /tmp/standin.sock
+      Of a standin for ... --socket /tmp/standin.sock.")]
 pub struct StatusArgs {
     /// Whom to ask, and how to print the answer
     #[command(flatten)]

@@ -76,6 +76,26 @@ pub enum Refusal {
     Failure(Failure),
 }
 
+/// `standin help`, and `standin help for`, as the `--help` that they mean. clap's own subcommand would
+/// have a manual page and completions.
+fn helped(mut words: Vec<OsString>) -> Vec<OsString> {
+    if words.get(1).is_some_and(|word| word == "help") {
+        words.remove(1);
+        words.truncate(2);
+        words.push("--help".into());
+    }
+    words
+}
+
+/// What clap refused, as a failure: its first sentence.
+pub fn malformed(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    let first = lines.next().unwrap_or("the command line is wrong");
+    let rest = lines.fold(String::new(), |rest, line| format!("{rest} {line}"));
+    Failure::usage(format!("{}{rest}", first.trim_start_matches("error: ")))
+}
+
 /// Reads a command line, the program's name first.
 ///
 /// # Errors
@@ -86,6 +106,7 @@ where
     T: Into<OsString> + Clone,
 {
     let from_clap = |error| Refusal::Clap(Box::new(error));
+    let words = helped(words.into_iter().map(Into::into).collect());
     let matches = Cli::command().try_get_matches_from(words).map_err(from_clap)?;
     let cli = Cli::from_arg_matches(&matches).map_err(from_clap)?;
     match cli.command {

@@ -42,8 +42,16 @@ impl Asking {
     }
 }
 
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  standin explain 208.201.239.37
+      Why it is where it is, what each node would be good for, and what would move it.
+  standin explain web --json
+      The [[vip]] called web, for a program.";
+
 /// The arguments of `standin explain`.
 #[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
 pub struct ExplainArgs {
     /// A VIP: an address, or the name of a `[[vip]]`
     #[arg(value_name = "VIP")]
@@ -54,8 +62,16 @@ pub struct ExplainArgs {
     pub asking: Asking,
 }
 
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  standin plan --fail brain
+      Where everything would go if brain failed now. Nothing is changed.
+  standin plan --fail brain,pinky
+      If both failed at once.";
+
 /// The arguments of `standin plan`.
 #[derive(Debug, Args)]
+#[command(after_help = PLAN_EXAMPLES)]
 pub struct PlanArgs {
     /// The nodes that would fail at once
     #[arg(long, value_name = "NODE", required = true, value_delimiter = ',')]
@@ -66,8 +82,16 @@ pub struct PlanArgs {
     pub asking: Asking,
 }
 
+const MOVE_EXAMPLES: &str = "\
+Examples:
+  standin move 208.201.239.37 pinky
+      Pinky takes it, and keeps it as long as it can.
+  standin move 208.201.239.37 --back
+      It goes where its settings say, and follows them again.";
+
 /// The arguments of `standin move`.
 #[derive(Debug, Args)]
+#[command(after_help = MOVE_EXAMPLES)]
 pub struct MoveArgs {
     /// A VIP: an address, or the name of a `[[vip]]`; what moves with it moves along
     #[arg(value_name = "VIP")]
@@ -98,16 +122,31 @@ pub struct DrainArgs {
     pub asking: Asking,
 }
 
+const RELOAD_EXAMPLES: &str = "\
+Example:
+  standin reload
+      The same as SIGHUP, but says what has changed, or why the file is refused: the one before
+      stays in effect then.";
+
 /// The arguments of `standin reload`.
 #[derive(Debug, Args)]
+#[command(after_help = RELOAD_EXAMPLES)]
 pub struct ReloadArgs {
     /// Whom to ask, and how to print the answer
     #[command(flatten)]
     pub asking: Asking,
 }
 
+const STOP_EXAMPLES: &str = "\
+Examples:
+  standin stop
+      Everything is handed over, then the daemon ends; returns when it has.
+  standin stop --keep && standin run
+      A new version takes up what the old one held, without a move.";
+
 /// The arguments of `standin stop`.
 #[derive(Debug, Args)]
+#[command(after_help = STOP_EXAMPLES)]
 pub struct StopArgs {
     /// Leave what it holds on the interfaces, for the next run to take up within 30 s
     #[arg(long)]
