@@ -7,8 +7,7 @@ use std::time::Duration;
 use standin::checks::{Concerns, Probe};
 use standin::failure::Code;
 use standin::file::{
-    self, Authority, ClusterFile, NodeId, OnDoubt, Placement, Section, Source, find_self,
-    find_witness,
+    self, Authority, ClusterFile, NodeId, OnDoubt, Placement, Source, find_self, find_witness,
 };
 use standin_core::config::{Failback, OnAnswer, Vantage};
 
@@ -366,17 +365,4 @@ fn an_invalid_file_is_refused_whole_and_a_valid_one_tells_its_warnings() {
     let parsed = file::parse(Source::new("x.toml", text));
     let (_, warnings) = parsed.into_valid(false).expect("valid");
     assert_eq!(warnings, ["x.toml:11:14: dead-after of 9ms leaves no room for a pause"]);
-}
-
-#[test]
-fn the_reference_names_every_key() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/CONFIGURATION.md");
-    let text = std::fs::read_to_string(path).expect("the reference");
-    for section in Section::ALL {
-        for key in section.keys() {
-            assert!(text.contains(&format!("`{key}`")), "`{key}` of {section:?} is not explained");
-        }
-    }
-    let port = format!("`{}`", file::DEFAULT_PORT);
-    assert!(text.contains(&port), "the default port");
 }

@@ -48,8 +48,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Small faults in the core, one at a time: do its tests notice?
     Mutants(mutants::Options),
-    /// The checks of README.md and docs/ alone.
-    Docs,
+    /// The checks of README.md and docs/ alone; with --update the tables of keys are written first.
+    Docs(DocsOptions),
     /// Manual pages and completions, from the command line and docs/CONFIGURATION.md.
     Man,
     /// The Debian package; with --test its whole life, with systemd.
@@ -61,6 +61,13 @@ struct LabOptions {
     /// Handed to the lab as they are: case names, `--list` and so on.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
+}
+
+#[derive(Args)]
+struct DocsOptions {
+    /// Write the tables of keys in docs/CONFIGURATION.md anew, from the program's own.
+    #[arg(long)]
+    update: bool,
 }
 
 /// What the lab takes behind the name of a benchmark.
@@ -127,7 +134,12 @@ fn run(cli: Cli) -> Result<()> {
         Task::Model(options) => model::run(&workspace, &options),
         Task::Fuzz(options) => fuzz::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
-        Task::Docs => docs::check(&workspace),
+        Task::Docs(options) => {
+            if options.update {
+                man::update_reference(&workspace)?;
+            }
+            docs::check(&workspace)
+        }
         Task::Man => man::write(&workspace).map(drop),
         Task::Deb(options) => deb::run(&workspace, &options),
     }

@@ -11,19 +11,31 @@ use anyhow::{Context, Result};
 
 use crate::workspace::Workspace;
 
+/// What standin.toml(5) is made of.
+const REFERENCE: &str = "docs/CONFIGURATION.md";
+
 /// Writes them all below the directory of the release binary, and says where.
 pub fn write(workspace: &Workspace) -> Result<PathBuf> {
     let directory = workspace.target().join("release").join("manual");
     let shown = directory.display().to_string();
-    let example = ["run", "--quiet", "--release", "--locked", "--package", "standin"];
-    let arguments = [&example[..], &["--example", "manual", "--", &shown]].concat();
-    workspace.cargo(&arguments)?;
-    let source = workspace.root().join("docs/CONFIGURATION.md");
+    example(workspace, &[&shown])?;
+    let source = workspace.root().join(REFERENCE);
     let text = std::fs::read_to_string(&source).context(source.display().to_string())?;
     let page = directory.join("standin.toml.5");
     std::fs::write(&page, manual_page(&text)).context(page.display().to_string())?;
     println!("manual pages and completions are in {shown}");
     Ok(directory)
+}
+
+/// Writes the tables of keys in the reference anew, from the program's own.
+pub fn update_reference(workspace: &Workspace) -> Result<()> {
+    let shown = workspace.root().join(REFERENCE).display().to_string();
+    example(workspace, &["--reference", &shown])
+}
+
+fn example(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    let example = ["run", "--quiet", "--release", "--locked", "--package", "standin"];
+    workspace.cargo(&[&example[..], &["--example", "manual", "--"], arguments].concat())
 }
 
 /// The page for a text in Markdown, in the macros of man(7).
@@ -46,6 +58,11 @@ fn manual_page(markdown: &str) -> String {
                 writeln!(page, ".SH {}", escaped_part(&heading.replace('`', "")).to_uppercase());
         } else if line.starts_with("# ") {
             // The name says it.
+        } else if line.starts_with("<!--") {
+            // Nobody sees it on the page either.
+            if !line.contains("-->") {
+                lines.by_ref().find(|line| line.contains("-->"));
+            }
         } else if line.starts_with("```") {
             page.push_str(".PP\n.RS 4\n.nf\n");
             for line in lines.by_ref().take_while(|line| !line.starts_with("```")) {
@@ -85,8 +102,10 @@ fn row(page: &mut String, columns: &mut Option<Vec<String>>, line: &str) {
     let _ = writeln!(page, ".TP\n{}", inline(cells[0]));
     for (position, cell) in cells.iter().enumerate().skip(1).filter(|(_, cell)| !cell.is_empty()) {
         let heading = columns.get(position).map_or("", String::as_str);
-        // The first column says what the key takes; further ones need their heading.
-        let named = if position > 1 { format!("{heading}: ") } else { String::new() };
+        // The first column says what the key takes, and nobody takes a meaning for anything else;
+        // others need their heading.
+        let plain = position == 1 || heading == "meaning";
+        let named = if plain { String::new() } else { format!("{heading}: ") };
         let _ = writeln!(page, "{named}{}", inline(cell));
         if position + 1 < cells.len() && !cells[position + 1].is_empty() {
             page.push_str(".br\n");
@@ -141,13 +160,13 @@ mod tests {
     #[test]
     fn every_form_of_our_page_has_its_macro() {
         let page = manual_page(
-            "# Title\n\nSay `a-b` or [more](x.md),\n**now**.\n\n## `[nodes]`\n\n| key | value | default |\n\
-             |---|---|---|\n| `port` | a number | `1` |\n\n```toml\n.x = '\\'\n```\n- one\n",
+            "# Title\n<!-- mark -->\n<!-- lab\nx\n-->\n\nSay `a-b` or [more](x.md),\n**now**.\n\n## `[nodes]`\n\n| key | value | default | meaning |\n\
+             |---|---|---|---|\n| `port` | a number | `1` | it |\n\n```toml\n.x = '\\'\n```\n- one\n",
         );
         for wanted in [
             ".PP\nSay \\fBa\\-b\\fR or more,\n\\fBnow\\fR.\n",
             ".SH [NODES]\n",
-            ".TP\n\\fBport\\fR\na number\n.br\ndefault: \\fB1\\fR\n",
+            ".TP\n\\fBport\\fR\na number\n.br\ndefault: \\fB1\\fR\n.br\nit\n",
             ".nf\n\\&.x = '\\e'\n.fi\n",
             ".IP \\(bu 2\none\n",
         ] {

@@ -24,6 +24,7 @@ mod nodes;
 mod problem;
 mod quorum;
 mod reader;
+pub mod reference;
 mod secret;
 mod settings;
 mod this_node;
@@ -35,7 +36,7 @@ use std::path::Path;
 
 pub use address::{AddressRange, MOST_VIPS};
 pub use http::DEFAULT_HTTP_PORT;
-pub use keys::Section;
+pub use keys::{Key, KeyDefault, Section};
 pub use model::{
     Authority, ClusterFile, Control, HeldAs, HookCommand, Hooks, Http, NamedCheck, NamedCheckId,
     Node, NodeId, OnDoubt, Placement, ROUTES_FROM, Timing, TlsFiles, VipGroup,

@@ -55,7 +55,7 @@ impl<'a> Table<'a> {
     ) -> Self {
         let table = Self { entries, span, section };
         for (key, _) in in_order(entries) {
-            if !section.keys().contains(&key.get_ref().as_ref()) {
+            if !section.has(key.get_ref()) {
                 problems.push(unknown(key.get_ref(), key.span(), section));
             }
         }
@@ -64,7 +64,7 @@ impl<'a> Table<'a> {
 
     /// A value, if the key is there.
     pub fn get(&self, key: &'static str) -> Option<Placed<'a>> {
-        debug_assert!(self.section.keys().contains(&key), "{key} is not listed");
+        debug_assert!(self.section.has(key), "{key} is not listed");
         self.entries.get(key).map(|value| Placed { value })
     }
 
@@ -259,12 +259,12 @@ pub fn word<T: Copy>(text: Text<'_>, words: &[(&str, T)], problems: &mut Problem
 /// A key that this section does not have.
 fn unknown(key: &str, span: Span, section: Section) -> Problem {
     let problem = Problem::error(span, format!("unknown key `{key}`{}", section.inside()));
-    let help = if let Some(meant) = nearest(key, section.keys().iter().copied()) {
+    let help = if let Some(meant) = nearest(key, section.names()) {
         format!("did you mean `{meant}`?")
     } else if let Some(elsewhere) = keys::sections_with(key).first() {
         format!("`{key}` belongs {}", elsewhere.place())
     } else {
-        format!("the keys here are {}", section.keys().join(", "))
+        format!("the keys here are {}", section.names().collect::<Vec<_>>().join(", "))
     };
     problem.label("unknown").help(help)
 }
