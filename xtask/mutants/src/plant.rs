@@ -242,7 +242,7 @@ impl VisitMut for Planter<'_> {
             match &mut arm.guard {
                 Some((_, guard)) if !binds(guard) => {
                     let was = guard.clone();
-                    visit_mut::visit_expr_mut(self, guard);
+                    self.visit_expr_mut(guard);
                     for value in [true, false] {
                         let what = format!("guard {} is {value}", was.to_token_stream());
                         if let Some(question) = self.add(was.span(), what) {
