@@ -137,12 +137,12 @@ impl Vip {
             && held.may_announce()
         {
             match held.announcer.take_due(around.now) {
-                Due::Short if self.allowed => {
+                Due::Short => {
                     let (link, mac) = (around.link, around.link.mac);
                     let frame = neighbour::announce_shortly(link, self.address, mac);
                     send_all(around, self.link, alloc::vec![frame]);
                 }
-                Due::Nothing | Due::Short => {}
+                Due::Nothing => {}
                 Due::Whole => self.announce_now(around),
             }
         }

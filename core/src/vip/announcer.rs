@@ -133,5 +133,8 @@ mod tests {
         assert_eq!(said[0], (0, Due::Short));
         assert_eq!(said[1..], whole);
         assert_eq!((pace(63, 64), pace(0, 65)), (None, Some(Duration::ZERO)));
+        // Too late for the short one.
+        let mut announcer = Announcer::new(start, SLOWLY, pace(0, 65));
+        assert_eq!(announcer.take_due(start + FOLLOWS), Due::Whole);
     }
 }

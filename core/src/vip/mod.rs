@@ -300,9 +300,6 @@ impl Vip {
             State::Waiting { .. } | State::Asking(_) if cause == Some(Cause::ServiceDown) => {
                 self.add(around);
             }
-            State::Waiting { .. } if self.on_answer == OnAnswer::Takeover && self.allowed => {
-                self.add(around);
-            }
             State::Waiting { .. } => self.report_answered(around),
             State::Away
             | State::Asking(_)
