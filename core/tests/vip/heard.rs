@@ -15,6 +15,7 @@ use crate::support::{
 
 /// No two announcements in defence come closer than this.
 const DEFEND_INTERVAL: Duration = ms(10_000);
+const NANO: Duration = Duration::from_nanos(1);
 
 fn conflicts(stage: &Stage) -> usize {
     stage.said().into_iter().filter(|name| *name == "conflict").count()
@@ -144,10 +145,13 @@ fn a_probe_of_a_watched_host_is_a_reason_to_say_where_it_is() {
         assert_eq!(stage.hear(probes(by)), Meaning::None);
         assert_eq!(stage.did(announces), told, "{by}");
         assert_eq!(stage.vip.place(), Place::Held);
-        stage.run_confirming(ms(500));
+        stage.run_confirming(ms(1000) - NANO);
         stage.done.clear();
         stage.hear(probes(by));
         assert!(!stage.did(announces), "just said");
+        stage.run_confirming(NANO);
+        stage.hear(probes(by));
+        assert_eq!(stage.did(announces), told, "{by}: a second ago");
     }
 }
 

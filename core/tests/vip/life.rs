@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use standin_core::config::{ADDRESS_LIFETIME, Home};
-use standin_core::decide::Reason;
+use standin_core::decide::{Cause, Reason};
 use standin_core::vip::{Place, Vip};
 use standin_core::{Action, Instant};
 
@@ -95,6 +95,109 @@ fn nothing_is_added_before_the_whole_question_went_unanswered() {
     };
     let added: Vec<_> = stage.done.iter().filter_map(|(_, action)| lifetime(action)).collect();
     assert_eq!(added, [ADDRESS_LIFETIME]);
+}
+
+/// A service that fails while its host answers cannot be asked away: whoever answers is who is meant.
+#[test]
+fn what_is_wanted_for_a_dead_service_waits_for_no_answer() {
+    let service = Some(Cause::ServiceDown);
+    let mut waiting = Stage::asking(AT_BRAIN);
+    waiting.hear(asserts(HIGHER));
+    assert_eq!(waiting.vip.place(), Place::Waiting(HIGHER));
+    for mut stage in [Stage::new(AT_BRAIN), Stage::asking(AT_BRAIN), waiting] {
+        stage.want_for(service);
+        assert_eq!((stage.vip.place(), stage.did(adds)), (Place::Adding, true));
+    }
+}
+
+/// Of a crowd each is told of in one frame at once, and in every form when its turn comes.
+#[test]
+fn one_of_a_crowd_is_announced_shortly_and_then_wholly() {
+    let mut stage = Stage::new(AT_BRAIN);
+    stage.vip = stage.vip.among(100, 1000);
+    stage.want();
+    stage.run(WINDOW);
+    let start = stage.now;
+    stage.added();
+    stage.run(ms(20));
+    let all = stage.done.iter().filter(|(_, action)| announces(action));
+    let times: Vec<Duration> = all.map(|(at, _)| at.since(start)).collect();
+    assert_eq!(times, [Duration::ZERO, ms(12), ms(12)]);
+}
+
+/// A lease may end between one announcement and the next.
+#[test]
+fn nothing_is_announced_without_the_right_to_it() {
+    for count in [1, 1000] {
+        let mut stage = Stage::new(Home::Cluster);
+        stage.vip = stage.vip.among(0, count);
+        stage.want();
+        stage.run(WINDOW);
+        stage.vip.allow(false);
+        stage.added();
+        stage.run_confirming(ms(3000));
+        stage.hear(asserts(HIGHER));
+        assert!(!stage.did(announces), "{count}");
+        stage.vip.allow(true);
+        stage.run_confirming(ms(60_000));
+        assert!(stage.did(announces), "{count}");
+    }
+}
+
+/// What is asked ahead is asked on a link that carries, and only while it may be wanted soon.
+#[test]
+fn nothing_is_asked_ahead_on_a_link_that_is_down() {
+    let mut stage = Stage::new(AT_BRAIN);
+    stage.link.up = false;
+    stage.act(|vip, around| vip.anticipate(around, true));
+    stage.link.up = true;
+    stage.act(|vip, around| vip.anticipate(around, false));
+    assert_eq!((stage.vip.place(), stage.done.len()), (Place::Away, 0));
+    stage.act(|vip, around| vip.anticipate(around, true));
+    assert_eq!(stage.vip.place(), Place::Asking);
+    stage.act(|vip, around| vip.anticipate(around, false));
+    assert_eq!(stage.vip.place(), Place::Away);
+}
+
+/// A process that did not run for a lifetime cannot know what the kernel still has.
+#[test]
+fn an_addition_that_was_never_confirmed_lapses_with_its_lifetime() {
+    for (stalled, lapses) in
+        [(ADDRESS_LIFETIME - Duration::from_nanos(1), false), (ADDRESS_LIFETIME, true)]
+    {
+        let mut stage = Stage::asking(AT_BRAIN);
+        stage.run(WINDOW);
+        assert_eq!(stage.vip.place(), Place::Adding);
+        stage.done.clear();
+        stage.now = stage.now + stalled;
+        stage.act(Vip::handle_timeout);
+        assert_eq!((stage.did(removes), stage.did(adds)), (lapses, !lapses), "{stalled:?}");
+        let place = if lapses { Place::Asking } else { Place::Adding };
+        assert_eq!(stage.vip.place(), place);
+    }
+}
+
+/// In a cluster it is no news that nobody has what was let go; its holder speaks for itself.
+#[test]
+fn what_a_node_of_a_cluster_lets_go_is_not_missed() {
+    let mut stage = Stage::held(Home::Cluster);
+    stage.act(|vip, around| vip.unwant(around, Reason::PlacedElsewhere));
+    stage.removed();
+    stage.done.clear();
+    stage.run(WINDOW * 2);
+    assert_eq!(stage.said(), [""; 0]);
+}
+
+#[test]
+fn a_run_that_stops_waits_for_no_successor() {
+    let mut stage = Stage::held(AT_BRAIN);
+    stage.act(|vip, around| vip.unwant(around, Reason::HomeAlive));
+    stage.removed();
+    assert!(stage.did(is_probe), "who has it now?");
+    stage.done.clear();
+    stage.act(|vip, around| vip.unwant(around, Reason::Stopping));
+    stage.run(WINDOW * 2);
+    assert_eq!((stage.vip.timeout(), stage.done.len()), (None, 0));
 }
 
 #[test]
