@@ -5,5 +5,6 @@
 
 mod giving;
 mod heard;
+mod kernel;
 mod life;
 mod support;
