@@ -2,9 +2,11 @@
 //!
 //! Owns the way from bytes to the packets of one peer's runs. Invariants asserted: the same packet
 //! is evidence once at most, a run that was followed by another is never believed again while it is
-//! remembered, and a run is first believed only for an answer to our own challenge.
+//! remembered, and a run is first believed only for an answer to our own challenge. One whose
+//! numbers went back, as no daemon's do, may prove itself anew when it is forgotten; then what it
+//! sent before with higher numbers is evidence once more.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 use standin_core::heartbeat::session::PAST_MAX;
@@ -29,8 +31,8 @@ struct Play {
     /// Every challenge that went out, the newest last.
     challenges: Vec<Nonce>,
     recorded: Vec<Vec<u8>>,
-    /// Places in `recorded` that were evidence.
-    believed: BTreeSet<usize>,
+    /// Places in `recorded` that were evidence, with their run and number.
+    believed: BTreeMap<usize, (Incarnation, u64)>,
     /// Runs in the order in which they were believed.
     runs: Vec<Incarnation>,
     drawn: u64,
@@ -45,7 +47,7 @@ pub fn run(data: &[u8]) {
         counters: [0; 8],
         challenges: Vec::new(),
         recorded: Vec::new(),
-        believed: BTreeSet::new(),
+        believed: BTreeMap::new(),
         runs: Vec::new(),
         drawn: 1,
     };
@@ -141,9 +143,11 @@ impl Play {
         assert_eq!(self.session.incarnation(), Some(header.incarnation));
         assert_eq!(new_incarnation, before != Some(header.incarnation));
         let same = |at: &usize| self.recorded[*at] == packet;
-        assert!(!self.believed.iter().any(same), "believed twice: packet {place}");
-        self.believed.insert(place);
+        assert!(!self.believed.keys().any(same), "believed twice: packet {place}");
+        let number = header.counter.get();
+        self.believed.insert(place, (header.incarnation, number));
         if new_incarnation {
+            self.believed.retain(|_, (run, known)| *run != header.incarnation || *known <= number);
             let proof = header.response.expect("a run proves itself");
             assert!(proof.bits() == 1 || asked.contains(&proof) || proof.bits() <= drawn);
             let remembered = self.runs.iter().rev().take(PAST_MAX);

@@ -50,7 +50,9 @@
 //! ([`Session::renew_challenge`]).
 //!
 //! A machine brought back from a snapshot goes on with a counter that its peers have heard: they
-//! refuse it until its daemon is restarted or the counter has caught up.
+//! refuse it until its daemon is restarted or the counter has caught up. Should more than
+//! [`PAST_MAX`] other runs of its name be believed meanwhile, it may prove itself anew with such a
+//! counter, and recordings of it with higher ones are evidence once more.
 
 use core::num::NonZeroU64;
 

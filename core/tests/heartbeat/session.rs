@@ -358,6 +358,22 @@ fn runs_long_past_are_not_believed_either() {
     assert_eq!(verdicts, expected);
 }
 
+/// A second machine with the peer's name, or a series of restarts, can push a run out of memory that
+/// still lives. It proves itself anew, and nothing that it sent before counts again.
+#[test]
+fn a_run_that_was_forgotten_and_proves_itself_anew_counts_on_from_there() {
+    let (mut first, mut brain) = pair();
+    let recorded: Vec<_> = (0..3).map(|_| first.send(brain.id)).collect();
+    assert_eq!(verdict(&mut brain, &recorded[2]), EVIDENCE);
+    for run in 2..PAST_MAX as u64 + 3 {
+        acquaint(&mut Node::start("pinky", run), &mut brain);
+    }
+    acquaint(&mut first, &mut brain);
+    for packet in &recorded {
+        assert_eq!(verdict(&mut brain, packet), REPLAYED);
+    }
+}
+
 #[test]
 fn an_answer_held_up_beyond_the_next_nonce_is_worth_nothing() {
     let (mut pinky, mut brain) = (Node::start("pinky", 1), Node::start("brain", 1));
