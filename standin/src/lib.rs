@@ -22,6 +22,7 @@ pub mod import;
 pub mod keygen;
 pub mod link;
 pub mod log;
+mod program;
 mod regular;
 pub mod run;
 pub mod slow;

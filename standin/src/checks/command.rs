@@ -9,12 +9,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use standin_sys::process::kill_process_group;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
 
 use super::{CommandProbe, Phase, Target};
-use crate::slow::service::ENVIRONMENT;
+use crate::program;
 
 /// So much of the output's first line is repeated in the reason.
 const LINE_LIMIT: usize = 200;
@@ -22,31 +20,18 @@ const LINE_LIMIT: usize = 200;
 /// hold the pipe open.
 const LAST_WORDS: Duration = Duration::from_millis(20);
 
-/// Ends a process that cannot object.
-const SIGKILL: i32 = 9;
-
 /// Runs the check once.
 pub async fn run(probe: &CommandProbe, target: &Target, phase: &Phase) -> Result<(), String> {
     phase.set("the command is still running");
-    let mut command = Command::new(&probe.program);
-    for name in ENVIRONMENT {
-        command.env_remove(name);
-    }
-    let mut child = command
-        .args(&probe.arguments)
-        .env("STANDIN_VIP", target.vip.to_string())
-        .env("STANDIN_ADDRESS", target.connect.to_string())
-        .env("STANDIN_HOST", &target.host)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| {
-            format!("cannot run {}: {}", probe.program, crate::failure::plain_io(&error))
-        })?;
-    let group = Group::of(&child);
+    let environment = [
+        ("STANDIN_VIP", target.vip.to_string()),
+        ("STANDIN_ADDRESS", target.connect.to_string()),
+        ("STANDIN_HOST", target.host.clone()),
+    ];
+    let started = program::start(&probe.program, &probe.arguments, environment, Stdio::piped);
+    let (mut child, group) = started.map_err(|error| {
+        format!("cannot run {}: {}", probe.program, crate::failure::plain_io(&error))
+    })?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let mut said = FirstLine::default();
     let mut complained = FirstLine::default();
@@ -82,29 +67,6 @@ fn reason(status: ExitStatus, line: &str) -> String {
         (None, None) => "it ended in an unknown way".into(),
     };
     if line.is_empty() { how } else { format!("{how}: {line}") }
-}
-
-/// The child's process group, killed when this is dropped while the leader is not reaped yet. As
-/// long as it is not, its number cannot belong to anybody else.
-struct Group(Option<u32>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id())
-    }
-
-    fn leader_reaped(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // Fails only when nothing is left of the group, which is what is wanted.
-            let _ = kill_process_group(group, SIGKILL);
-        }
-    }
 }
 
 /// The first line of an output. The rest is read too, and forgotten, so that the program does not

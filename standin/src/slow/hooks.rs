@@ -23,22 +23,18 @@ use std::time::{Duration, SystemTime};
 
 use standin_core::Report;
 use standin_core::cluster::report::ClusterReport;
-use standin_sys::process::{CommandExt, kill_process_group};
-use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::service::ENVIRONMENT;
 use crate::failure::plain_io;
 use crate::file::{HookCommand, Hooks};
 use crate::log::{Event, Level, rfc3339};
+use crate::program;
 
 /// Hooks that run at a time, whatever the number of VIPs.
 const AT_ONCE: usize = 16;
 /// Hooks of one VIP that wait; one that finds more is not run, which is told.
 const WAITING_MOST: usize = 64;
-/// Ends a process that cannot object.
-const SIGKILL: i32 = 9;
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -229,25 +225,10 @@ pub(super) async fn run_command(
     environment: &[(&'static str, String)],
     limit: Duration,
 ) -> Result<(), String> {
-    let mut command = std::process::Command::new(&hook.program);
-    for name in ENVIRONMENT {
-        command.env_remove(name);
-    }
-    command
-        .args(&hook.arguments)
-        .envs(environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        // The fast loop has blocked ours; a hook could not be ended otherwise.
-        .with_default_signals();
-    let mut command = Command::from(command);
-    let mut child = command
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("it cannot be run: {}", plain_io(&error)))?;
-    let group = Group::of(&child);
+    let environment = environment.iter().cloned();
+    let started = program::start(&hook.program, &hook.arguments, environment, Stdio::null);
+    let (mut child, group) =
+        started.map_err(|error| format!("it cannot be run: {}", plain_io(&error)))?;
     let ended = tokio::time::timeout(limit, child.wait()).await;
     let Ok(status) = ended else {
         drop(group);
@@ -258,28 +239,6 @@ pub(super) async fn run_command(
     let status =
         status.map_err(|error| format!("it cannot be waited for: {}", plain_io(&error)))?;
     if status.success() { Ok(()) } else { Err(format!("it ended with {status}")) }
-}
-
-/// The hook's process group, killed when this is dropped while the leader is not reaped yet.
-struct Group(Option<u32>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id())
-    }
-
-    fn leader_reaped(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // Fails only when nothing is left of the group, which is what is wanted.
-            let _ = kill_process_group(group, SIGKILL);
-        }
-    }
 }
 
 #[cfg(test)]
