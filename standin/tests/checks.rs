@@ -213,7 +213,11 @@ fn plain_http_behind_https_is_said_so() {
 
 #[test]
 fn a_ca_file_has_to_be_readable_and_to_hold_certificates() {
-    for (path, reason) in [("/no/such/file", "no such file"), ("/dev/null", "no certificate")] {
+    for (path, reason) in [
+        ("/no/such/file", "no such file"),
+        ("/dev/null", "it is no regular file"),
+        (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "there is no certificate in it"),
+    ] {
         let check = with_http(check("https://{vip}/", LONG), |http| {
             http.tls.ca_file = Some(path.into());
         });
@@ -271,4 +275,25 @@ fn at_its_timeout_a_command_is_killed_with_its_children() {
     for pid in pids.split_whitespace() {
         servers::wait_until(&format!("process {pid} has gone"), || servers::has_ended(pid));
     }
+}
+
+#[test]
+fn a_commands_own_time_limit_works_although_the_fast_loop_blocks_signals() {
+    let _blocked = standin_sys::signal::Signals::block(&[standin_sys::signal::SIGTERM]);
+    // timeout(1) ends its child by SIGTERM and exits with 124.
+    let why = why(check("command:timeout 0.1 sleep 60", LONG));
+    assert_eq!(why, "exit status 124");
+}
+
+#[test]
+fn a_page_that_is_packed_all_the_same_is_named_as_that() {
+    let reply = b"HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\xff".to_vec();
+    let server = Http::serving(reply);
+    let url = format!("http://{{vip}}:{}/", server.port);
+    let check = with_http(check(&url, LONG), |http| http.expect_text = Some("</html>".into()));
+    assert_eq!(
+        why(check),
+        "no '</html>' in 4 bytes: the server packs it as gzip though it was asked not to"
+    );
+    assert!(server.request().to_lowercase().contains("accept-encoding: identity\r\n"));
 }

@@ -5,7 +5,10 @@
 //! and only when text is expected in it.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST, HeaderValue, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, HOST, HeaderValue,
+    USER_AGENT,
+};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -49,6 +52,7 @@ fn request(probe: &HttpProbe, target: &Target) -> Result<Request<Empty<Bytes>>, 
         .header(HOST, probe.url.host_header(target.vip))
         .header(USER_AGENT, concat!("standin/", env!("CARGO_PKG_VERSION")))
         .header(ACCEPT, "*/*")
+        .header(ACCEPT_ENCODING, "identity")
         .header(CONNECTION, "close");
     if let Some(credentials) = probe.url.authorization() {
         let mut value = HeaderValue::from_str(&credentials)
@@ -107,7 +111,15 @@ async fn judge(
     }
     let Some(text) = &probe.expect_text else { return Ok(()) };
     phase.set("reading the page");
-    find(text, response.into_body()).await
+    let encoding = response.headers().get(CONTENT_ENCODING).cloned();
+    find(text, response.into_body()).await.map_err(|why| match encoding {
+        // The text may well be in it, for whoever unpacks it.
+        Some(encoding) if encoding != "identity" => {
+            let encoding = encoding.to_str().unwrap_or("something").to_owned();
+            format!("{why}: the server packs it as {encoding} though it was asked not to")
+        }
+        _ => why,
+    })
 }
 
 /// Looks for `text` in the first [`BODY_LIMIT`] bytes.
