@@ -33,11 +33,31 @@ pub enum Code {
     Config = 78,
 }
 
+impl Code {
+    const ALL: [Self; 8] = [
+        Self::Usage,
+        Self::NoHost,
+        Self::Unavailable,
+        Self::OsError,
+        Self::CannotCreate,
+        Self::TemporaryFailure,
+        Self::NoPermission,
+        Self::Config,
+    ];
+
+    /// The one with this number.
+    pub fn of_number(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| *code as u64 == number)
+    }
+}
+
 /// One failure: what was wrong, what was expected, what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     code: Code,
     what: String,
+    /// All of it, drawn over many lines.
+    drawing: Option<String>,
     expected: Option<String>,
     advice: Vec<String>,
 }
@@ -48,7 +68,7 @@ pub type Result<T> = std::result::Result<T, Failure>;
 impl Failure {
     /// A failure with its one-sentence cause.
     pub fn new(code: Code, what: impl Into<String>) -> Self {
-        Self { code, what: what.into(), expected: None, advice: Vec::new() }
+        Self { code, what: what.into(), drawing: None, expected: None, advice: Vec::new() }
     }
 
     /// A wrong command line.
@@ -69,6 +89,13 @@ impl Failure {
             _ => Code::OsError,
         };
         Self::new(code, format!("cannot {operation}: {}", plain_io(error)))
+    }
+
+    /// Adds what is shown instead of the cause where there is room for many lines.
+    #[must_use]
+    pub fn drawn(mut self, drawing: impl Into<String>) -> Self {
+        self.drawing = Some(drawing.into());
+        self
     }
 
     /// Adds what would have been right.
@@ -99,6 +126,14 @@ impl Failure {
         self
     }
 
+    /// For a line of the log.
+    pub fn in_one_line(&self) -> String {
+        let expected = self.expected.iter().map(|text| format!("; expected: {text}"));
+        let advice = self.advice.iter().map(|text| format!("; to do: {text}"));
+        let rest: String = expected.chain(advice).collect();
+        format!("{}{rest}", self.what).replace('\n', " ")
+    }
+
     /// The exit status.
     pub fn code(&self) -> Code {
         self.code
@@ -123,7 +158,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.what)?;
+        write!(out, "{}", self.drawing.as_ref().unwrap_or(&self.what))?;
         if let Some(expected) = &self.expected {
             write!(out, "\n  expected: {expected}")?;
         }
@@ -169,6 +204,10 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 2)
+        // Of very short words everything is near; one that shares no letter was not meant.
+        .filter(|(distance, candidate)| {
+            *distance < candidate.chars().count().max(word.chars().count())
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -184,6 +223,8 @@ mod tests {
             failure.to_string(),
             "'5' has no unit\n  expected: a duration\n  to do: say '5s'"
         );
+        assert_eq!(failure.in_one_line(), "'5' has no unit; expected: a duration; to do: say '5s'");
+        assert!(failure.clone().drawn("5\n^").to_string().starts_with("5\n^\n  expected"));
         assert_eq!(failure.code() as u8, 64);
         let json = failure.to_json();
         assert_eq!((&json["ok"], &json["exit_status"]), (&json!(false), &json!(64)));
@@ -217,5 +258,7 @@ mod tests {
     fn the_nearest_word_is_suggested_only_when_it_is_near() {
         assert_eq!(nearest("eht0", ["lo", "eth0", "wlan0"]), Some("eth0"));
         assert_eq!(nearest("xyzzy", ["lo", "eth0"]), None);
+        assert_eq!(nearest("c", ["a", "b"]), None);
+        assert_eq!(nearest("", ["a", "b"]), None);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use serde_json::{Value, json};
-use standin::control::{Access, Handler, Server, ask, status};
+use standin::control::{Access, Handler, Refusal, Server, ask, status};
 use standin::failure::Code;
 use tokio::sync::oneshot;
 
@@ -26,7 +26,8 @@ fn handler() -> Handler {
         let reply = match request.command.as_str() {
             "status" => Ok(json!({ "status": { "vips": [{ "address": "10.0.0.9" }] } })),
             "may" => Ok(json!({ "may": request.may_change })),
-            other => Err(format!("unknown command '{other}'")),
+            "secret" => Err(Refusal::new(Code::NoPermission, "you may not ask that")),
+            other => Err(Refusal::new(Code::Usage, format!("unknown command '{other}'"))),
         };
         let reply = reply.map(|value| value.as_object().cloned().unwrap_or_default());
         Box::pin(async move { reply })
@@ -180,6 +181,9 @@ fn mode_and_group_are_as_asked_for_and_the_daemons_own_user_may_change_things() 
     assert_eq!(answer["may"], true);
     let failure = ask(&path, &json!({ "command": "nonsense" })).expect_err("unknown");
     assert_eq!(failure.what(), "unknown command 'nonsense'");
+    assert_eq!(failure.code(), Code::Usage);
+    let failure = ask(&path, &json!({ "command": "secret" })).expect_err("refused");
+    assert_eq!(failure.code(), Code::NoPermission);
 }
 
 #[test]

@@ -360,7 +360,9 @@ fn what_is_no_text_is_refused_with_its_line() {
 fn an_invalid_file_is_refused_whole_and_a_valid_one_tells_its_warnings() {
     let parsed = file::parse(Source::new("x.toml", SMALL.replace("home = \"pinky\"", "")));
     let failure = parsed.into_valid(false).expect_err("no home");
-    assert!(failure.what().starts_with("1 error in x.toml\n"), "{failure}");
+    assert!(failure.to_string().starts_with("1 error in x.toml\n"), "{failure}");
+    assert!(failure.in_one_line().starts_with("1 error: x.toml:"), "{}", failure.in_one_line());
+    assert_eq!(failure.in_one_line().lines().count(), 1);
     let text = format!("{SMALL}[timing]\ndead-after = \"9ms\"\n");
     let parsed = file::parse(Source::new("x.toml", text));
     let (_, warnings) = parsed.into_valid(false).expect("valid");

@@ -76,14 +76,13 @@ pub fn ask(socket: &Path, request: &Value) -> Result<Map<String, Value>> {
     };
     match (reply.get("ok"), reply.get("error")) {
         (Some(Value::Bool(true)), _) => Ok(reply),
-        (_, Some(Value::String(error))) => Err(refusal(error)),
+        (_, Some(Value::String(error))) => {
+            // An older daemon does not say.
+            let number = reply.get("exit_status").and_then(Value::as_u64);
+            Err(Failure::new(number.and_then(Code::of_number).unwrap_or(Code::Unavailable), error))
+        }
         _ => Err(not_ours(socket)),
     }
-}
-
-/// What the daemon said, its lines of advice as ours.
-fn refusal(error: &str) -> Failure {
-    Failure::new(Code::Unavailable, error)
 }
 
 fn converse(mut stream: UnixStream, request: &Value) -> io::Result<String> {

@@ -7,7 +7,7 @@
 //! ```text
 //! → {"command":"status"}
 //! ← {"ok":true,"status":{…}}
-//! ← {"ok":false,"error":"unknown command 'stauts': did you mean status?"}
+//! ← {"ok":false,"error":"unknown command 'stauts': did you mean status?","exit_status":64}
 //! ```
 
 mod access;
@@ -49,7 +49,28 @@ pub struct Request {
 }
 
 /// What is said to it: members of the answer, or why not.
-pub type Reply = std::result::Result<Map<String, Value>, String>;
+pub type Reply = std::result::Result<Map<String, Value>, Refusal>;
+
+/// Why not, and the exit status that tells scripts the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    code: Code,
+    why: String,
+}
+
+impl Refusal {
+    /// A refusal with its sentence.
+    pub fn new(code: Code, why: impl Into<String>) -> Self {
+        Self { code, why: why.into() }
+    }
+}
+
+/// What could be done at another time, or elsewhere.
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self::new(Code::Unavailable, why)
+    }
+}
 
 /// What answers requests. Called in the slow loop; it must not block.
 pub type Handler =
@@ -229,14 +250,16 @@ async fn converse(stream: UnixStream, handler: Handler, trusted: Arc<Trusted>) {
         let whole = line.ends_with(b"\n");
         let reply = match understand(&line, whole, may_change) {
             Ok(request) => handler(request).await,
-            Err(error) => Err(error),
+            Err(error) => Err(Refusal::new(Code::Usage, error)),
         };
         let mut reply = match reply {
             Ok(mut members) => {
                 members.insert("ok".to_owned(), Value::Bool(true));
                 Value::Object(members).to_string()
             }
-            Err(error) => json!({ "ok": false, "error": error }).to_string(),
+            Err(Refusal { code, why }) => {
+                json!({ "ok": false, "error": why, "exit_status": code as u8 }).to_string()
+            }
         };
         reply.push('\n');
         let sent = tokio::time::timeout(PATIENCE, writer.write_all(reply.as_bytes())).await;

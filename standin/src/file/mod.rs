@@ -55,6 +55,9 @@ pub const DEFAULT_PATH: &str = "/etc/standin/standin.toml";
 /// Ten thousand addresses in full take less than a twentieth of this.
 const LARGEST_FILE_BYTES: u64 = 8 << 20;
 
+/// So many errors are in a sentence about all of them.
+const MOST_SAID: usize = 5;
+
 /// A file that was read: what it says, if it is valid, and what is wrong or risky in it.
 #[derive(Debug, Clone)]
 pub struct Parsed {
@@ -76,13 +79,19 @@ impl Parsed {
             let shown = self.problems.render(&self.source, colour);
             let count = counted(self.problems.errors(), "error");
             let path = self.source.path.display();
-            return Err(Failure::config(format!("{count} in {path}\n\n{}", shown.trim_end())));
+            let errors: Vec<String> = self
+                .problems
+                .iter()
+                .filter(|problem| problem.severity == Severity::Error)
+                .take(MOST_SAID)
+                .map(|problem| problem.in_one_line(&self.source))
+                .collect();
+            let more = if self.problems.errors() > MOST_SAID { "; …" } else { "" };
+            return Err(Failure::config(format!("{count}: {}{more}", errors.join("; ")))
+                .drawn(format!("{count} in {path}\n\n{}", shown.trim_end())));
         };
-        let warning = |problem: &Problem| {
-            let (line, column) = self.source.position(problem.span.start);
-            format!("{}:{line}:{column}: {}", self.source.path.display(), problem.message)
-        };
-        let warnings = self.problems.iter().map(warning).collect();
+        let warnings =
+            self.problems.iter().map(|problem| problem.in_one_line(&self.source)).collect();
         Ok((file, warnings))
     }
 }

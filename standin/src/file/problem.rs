@@ -175,6 +175,12 @@ impl Problem {
         shown
     }
 
+    /// The problem as a sentence that says where, for the log.
+    pub fn in_one_line(&self, source: &Source) -> String {
+        let (line, column) = source.position(self.span.start);
+        format!("{}:{line}:{column}: {}", source.path.display(), plain(&self.message))
+    }
+
     /// The problem for programs.
     pub fn to_json(&self, source: &Source) -> Value {
         let (line, column) = source.position(self.span.start);

@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Directory;
 use super::status::{Seen, SeenCluster, of_lease};
-use crate::control::{Handler, Reply, Request};
-use crate::failure::nearest;
+use crate::control::{Handler, Refusal, Reply, Request};
+use crate::failure::{self, Code, nearest};
 use crate::link::{Answer, Command, Order, ToFast};
 use crate::log::rfc3339;
 
@@ -28,7 +28,7 @@ const READING: [&str; 3] = ["status", "explain", "plan"];
 const CHANGING: [&str; 5] = ["move", "drain", "undrain", "reload", "stop"];
 
 /// Somebody wants the file read again; the answer is a sentence.
-pub(super) type ReloadRequest = oneshot::Sender<Result<String, String>>;
+pub(super) type ReloadRequest = oneshot::Sender<failure::Result<String>>;
 
 /// What was last decided about a group.
 #[derive(Debug, Clone)]
@@ -70,19 +70,22 @@ impl Desk {
         }
         let known = READING.into_iter().chain(CHANGING);
         if !known.clone().any(|name| name == command) {
-            return Err(match nearest(command, known) {
+            return Err(wrong(match nearest(command, known) {
                 Some(meant) => format!("unknown command '{command}': did you mean {meant}?"),
-                None => format!("unknown command '{command}': expected status"),
-            });
+                None => format!(
+                    "unknown command '{command}': it may be one of a newer version than this daemon"
+                ),
+            }));
         }
         if CHANGING.contains(&command) && !request.may_change {
-            return Err(format!(
+            let why = format!(
                 "you may not {command}: that is for root, the daemon's own user and the group of \
                  [control] in its file"
-            ));
+            );
+            return Err(Refusal::new(Code::NoPermission, why));
         }
         let Some(directory) = self.directory() else {
-            return Err(format!("'{command}' is for standin run; this is standin for"));
+            return Err(wrong(format!("'{command}' is for standin run; this is standin for")));
         };
         match command {
             "explain" => self.explain(&directory, &request).await,
@@ -134,9 +137,9 @@ impl Desk {
     }
 
     async fn explain(&self, directory: &Directory, request: &Request) -> Reply {
-        let group = directory.group(argument(request, "vip")?)?;
+        let group = directory.group(argument(request, "vip")?).map_err(wrong)?;
         let Answer::Explained(Some(why)) = self.ask(Command::Explain { group }).await? else {
-            return Err(MIXED_UP.to_owned());
+            return Err(MIXED_UP.to_owned().into());
         };
         let addresses = directory.group_at(group).map(|(_, vips)| vips.to_vec());
         let cluster = self.look().await?.cluster;
@@ -163,12 +166,18 @@ impl Desk {
         let names = request.body.get("fail").and_then(Value::as_array);
         let names: Vec<&str> = names.into_iter().flatten().filter_map(Value::as_str).collect();
         if names.is_empty() {
-            return Err("plan needs \"fail\": the nodes that would fail".to_owned());
+            return Err(wrong("plan needs \"fail\": the nodes that would fail".to_owned()));
         }
-        let failing =
-            names.iter().map(|name| directory.node(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut failing = Vec::new();
+        for name in names {
+            let node = directory.node(name).map_err(wrong)?;
+            if !failing.contains(&node) {
+                failing.push(node);
+            }
+        }
+        let names: Vec<&str> = failing.iter().map(|node| directory.node_at(*node)).collect();
         let Answer::Foreseen(foreseen) = self.ask(Command::Foresee { failing }).await? else {
-            return Err(MIXED_UP.to_owned());
+            return Err(MIXED_UP.to_owned().into());
         };
         let groups: Vec<Value> = foreseen
             .iter()
@@ -186,50 +195,55 @@ impl Desk {
     }
 
     async fn place(&self, directory: &Directory, request: &Request) -> Reply {
-        let group = directory.group(argument(request, "vip")?)?;
+        let group = directory.group(argument(request, "vip")?).map_err(wrong)?;
         let named = request.body.get("node").and_then(Value::as_str);
-        let node = named.map(|name| directory.node(name)).transpose()?;
-        if let Some(node) = node {
-            self.may_go(directory, group, node).await?;
-        }
+        let node = named.map(|name| directory.node(name)).transpose().map_err(wrong)?;
+        let stays = match node {
+            Some(node) => self.may_go(directory, group, node).await?,
+            None => false,
+        };
         self.ask(Command::Place { group, node }).await?;
         let (name, _) = directory.group_at(group).unwrap_or_default();
         Ok(done(&match node {
+            Some(node) if stays => {
+                format!("{name} is on {} already, and stays there", directory.node_at(node))
+            }
             Some(node) => format!("{name} moves to {}", directory.node_at(node)),
             None => format!("{name} goes where its settings say"),
         }))
     }
 
-    /// Refuses a move that could not come about.
+    /// Refuses a move that could not come about; whether it has come about already.
     async fn may_go(
         &self,
         directory: &Directory,
         group: usize,
         node: standin_core::place::NodeId,
-    ) -> Result<(), String> {
+    ) -> Result<bool, Refusal> {
         let Answer::Explained(Some(why)) = self.ask(Command::Explain { group }).await? else {
-            return Err(MIXED_UP.to_owned());
+            return Err(MIXED_UP.to_owned().into());
         };
         let name = directory.node_at(node);
         let candidate = format!("{name} is a candidate");
         // The operator may know that what the others complained of is mended.
         let paused = Bar::FailedOutside.sentence(name).to_string();
         let fit = |said: &String| *said == candidate || *said == paused;
-        if why.present.as_deref() == Some(name) || why.nodes.iter().any(fit) {
-            return Ok(());
+        let stays = why.present.as_deref() == Some(name);
+        if stays || why.nodes.iter().any(fit) {
+            return Ok(stays);
         }
         let against = why
             .nodes
             .iter()
             .find(|said| said.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '\''])));
         Err(match against {
-            Some(why_not) => format!("{name} cannot take {} now: {why_not}", why.group),
-            None => format!("{name} is not one of the nodes of {}", why.group),
+            Some(why_not) => format!("{name} cannot take {} now: {why_not}", why.group).into(),
+            None => wrong(format!("{name} is not one of the nodes of {}", why.group)),
         })
     }
 
     async fn drain(&self, directory: &Directory, request: &Request) -> Reply {
-        let node = directory.node(argument(request, "node")?)?;
+        let node = directory.node(argument(request, "node")?).map_err(wrong)?;
         let drained = request.command == "drain";
         self.ask(Command::Drain { node, drained }).await?;
         let name = directory.node_at(node);
@@ -243,12 +257,13 @@ impl Desk {
     async fn reload(&self) -> Reply {
         let (reply, answer) = oneshot::channel();
         if self.reload.send(reply).await.is_err() {
-            return Err("this run ends".to_owned());
+            return Err("this run ends".to_owned().into());
         }
-        answer
-            .await
-            .unwrap_or_else(|_| Err("this run ends".to_owned()))
-            .map(|sentence| done(&sentence))
+        match answer.await {
+            Ok(Ok(sentence)) => Ok(done(&sentence)),
+            Ok(Err(why)) => Err(Refusal::new(why.code(), why.to_string())),
+            Err(_) => Err("this run ends".to_owned().into()),
+        }
     }
 
     async fn stop(&self, request: &Request) -> Reply {
@@ -264,9 +279,14 @@ impl Desk {
 
 const MIXED_UP: &str = "the configuration has just changed: ask again";
 
-fn argument<'r>(request: &'r Request, name: &str) -> Result<&'r str, String> {
+/// What was asked for does not exist.
+fn wrong(why: String) -> Refusal {
+    Refusal::new(Code::Usage, why)
+}
+
+fn argument<'r>(request: &'r Request, name: &str) -> Result<&'r str, Refusal> {
     let value = request.body.get(name).and_then(Value::as_str);
-    value.ok_or_else(|| format!("'{}' needs \"{name}\"", request.command))
+    value.ok_or_else(|| wrong(format!("'{}' needs \"{name}\"", request.command)))
 }
 
 fn members(value: Value) -> Map<String, Value> {

@@ -31,6 +31,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::checks::Outcome;
 use crate::control::Server;
+use crate::failure::{Code, Failure};
 use crate::file::ClusterFile;
 use crate::host::{PreparedCheck, PreparedCluster};
 use crate::http::{Door, Front, Ledger, Look, SharedLedger, Site};
@@ -230,10 +231,12 @@ impl SlowLoop {
                 self.adopt(*matters);
                 self.answer_reload(&Ok("reloaded".to_owned()));
             }
-            ToSlow::RenewalRefused { why } => self.answer_reload(&Err(why)),
+            ToSlow::RenewalRefused { why } => {
+                self.answer_reload(&Err(Failure::new(Code::TemporaryFailure, why)));
+            }
             ToSlow::NotRenewed { why, matters } => {
                 self.adopt(*matters);
-                self.answer_reload(&Err(why.to_string()));
+                self.answer_reload(&Err(why));
             }
             ToSlow::Report { at, report } => {
                 let time = time_of(Some(at));

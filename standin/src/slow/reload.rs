@@ -203,7 +203,7 @@ impl SlowLoop {
         }
         let judged = match judged {
             Ok(judged) => judged,
-            Err(why) => return self.answer_reload(&Err(why.to_string())),
+            Err(why) => return self.answer_reload(&Err(why)),
         };
         for warning in &judged.warnings {
             self.write_event(Some(Event::new(Level::Warn, "warning", warning.as_str())));
@@ -212,7 +212,7 @@ impl SlowLoop {
             Ok(Some(what)) => self.answer_reload(&Ok(what)),
             // The fast loop says when it is done.
             Ok(None) => {}
-            Err(why) => self.answer_reload(&Err(why.to_string())),
+            Err(why) => self.answer_reload(&Err(why)),
         }
     }
 
@@ -260,13 +260,13 @@ impl SlowLoop {
     }
 
     /// Says how it went, in the log and to everyone who waits.
-    pub(super) fn answer_reload(&mut self, outcome: &std::result::Result<String, String>) {
+    pub(super) fn answer_reload(&mut self, outcome: &Result<String>) {
         let Some(reloader) = &mut self.reloader else { return };
         let path = reloader.origin.path.display();
         let event = match outcome {
             Ok(what) => Event::new(Level::Info, "reloaded", format!("{path}: {what}")),
             Err(why) => {
-                let what = format!("the configuration stays as it was: {why}");
+                let what = format!("the configuration stays as it was: {}", why.in_one_line());
                 Event::new(Level::Error, "reload-refused", what)
             }
         };
