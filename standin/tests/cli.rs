@@ -317,3 +317,22 @@ fn help_is_asked_for_in_either_way() {
     assert!(refuse("standin help narf").contains("unrecognized subcommand 'narf'"));
     assert_eq!(accept("standin for help --vip 10.0.0.9").host, "help");
 }
+
+#[test]
+fn a_question_and_an_echo_are_checks_as_well() {
+    let options = accept(
+        "standin for brain --vip 10.0.0.9 --check dns:www.example.org --expect-text 192.0.2.7 \
+         --check icmp --check-interval 5s",
+    );
+    let [dns, icmp] = options.checks.as_slice() else { panic!("{options:?}") };
+    let Probe::Dns(asked) = &dns.probe else { panic!("{dns:?}") };
+    assert_eq!(asked.expect_text.as_deref(), Some("192.0.2.7"));
+    assert_eq!(
+        (icmp.probe.to_string().as_str(), icmp.timing.interval.as_secs()),
+        ("icmp:{vip}", 5)
+    );
+    let line = "standin for brain --vip 10.0.0.9 --check icmp --expect-text x";
+    assert!(refuse(line).contains("needs http://, https:// or dns:"));
+    let line = "standin for brain --vip 10.0.0.9 --check icmp:10.0.0.8";
+    assert!(refuse(line).contains("is about 10.0.0.8, which is no --vip"));
+}

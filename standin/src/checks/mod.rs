@@ -13,7 +13,9 @@
 //! environment of a command stay those of the VIP.
 
 mod command;
+mod dns;
 mod http;
+mod icmp;
 mod spec;
 mod tcp;
 mod timing;
@@ -25,6 +27,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
+pub use dns::DnsProbe;
+pub use icmp::IcmpProbe;
 pub use spec::{
     Check, CommandProbe, Concerns, HttpProbe, Probe, StatusSet, TcpProbe, Timing, TlsOptions,
 };
@@ -51,12 +55,16 @@ pub struct Target {
 impl Target {
     /// Where to connect for `port`.
     fn socket_address(&self, port: u16) -> SocketAddr {
-        match self.connect {
-            IpAddr::V6(address) if address.is_unicast_link_local() => {
-                SocketAddrV6::new(address, port, 0, self.interface_index).into()
-            }
-            address => SocketAddr::new(address, port),
+        match (self.connect, self.scope()) {
+            (IpAddr::V6(address), Some(scope)) => SocketAddrV6::new(address, port, 0, scope).into(),
+            (address, _) => SocketAddr::new(address, port),
         }
+    }
+
+    /// The interface, where the address says nothing without it.
+    fn scope(&self) -> Option<u32> {
+        let is_link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        is_link_local(self.connect).then_some(self.interface_index)
     }
 }
 
@@ -97,7 +105,9 @@ impl Prober {
     pub fn new(check: Check) -> Result<Self> {
         let tls = match &check.probe {
             Probe::Http(http) if http.url.tls => Some(tls::Client::new(&http.tls)?),
-            Probe::Http(_) | Probe::Tcp(_) | Probe::Command(_) => None,
+            Probe::Http(_) | Probe::Tcp(_) | Probe::Dns(_) | Probe::Icmp(_) | Probe::Command(_) => {
+                None
+            }
         };
         Ok(Self { check, tls })
     }
@@ -116,6 +126,8 @@ impl Prober {
             match &self.check.probe {
                 Probe::Http(probe) => http::run(probe, self.tls.as_ref(), target, &phase).await,
                 Probe::Tcp(probe) => tcp::run(probe, target, &phase).await,
+                Probe::Dns(probe) => dns::run(probe, target, &phase).await,
+                Probe::Icmp(_) => icmp::run(target, &phase).await,
                 Probe::Command(probe) => command::run(probe, target, &phase).await,
             }
         };

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::url::{Host, Url, bracketed, host_and_port, port_number};
-use super::words;
+use super::{DnsProbe, IcmpProbe, words};
 
 /// A check with its timing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,10 @@ pub enum Probe {
     Http(HttpProbe),
     /// A TCP connection, closed at once.
     Tcp(TcpProbe),
+    /// A question to a name server.
+    Dns(DnsProbe),
+    /// An echo request.
+    Icmp(IcmpProbe),
     /// A program that exits with 0.
     Command(CommandProbe),
 }
@@ -116,6 +120,13 @@ impl Probe {
         if let Some(rest) = text.strip_prefix("tcp:") {
             return tcp(rest).map(Self::Tcp);
         }
+        if let Some(rest) = text.strip_prefix("dns:") {
+            return DnsProbe::parse(rest).map(Self::Dns);
+        }
+        if let Some(rest) = text.strip_prefix("icmp") {
+            let target = rest.strip_prefix(':').or_else(|| rest.is_empty().then_some("{vip}"));
+            return IcmpProbe::parse(target.ok_or("it is no kind of check")?).map(Self::Icmp);
+        }
         if let Some(rest) = text.strip_prefix("command:") {
             let mut words = words::split(rest)?.into_iter();
             let program = words.next().filter(|program| !program.is_empty());
@@ -143,6 +154,8 @@ impl Probe {
         let host = match self {
             Self::Http(http) => &http.url.host,
             Self::Tcp(tcp) => &tcp.host,
+            Self::Dns(dns) => &dns.host,
+            Self::Icmp(icmp) => &icmp.host,
             Self::Command(_) => return Concerns::Every,
         };
         match host {
@@ -168,6 +181,8 @@ impl fmt::Display for Probe {
         match self {
             Self::Http(http) => write!(out, "{}", http.url),
             Self::Tcp(tcp) => write!(out, "tcp:{}:{}", tcp.host, tcp.port),
+            Self::Dns(dns) => write!(out, "{dns}"),
+            Self::Icmp(icmp) => write!(out, "{icmp}"),
             // Arguments may be secrets, the program's name is not.
             Self::Command(command) => write!(out, "command:{}", command.program),
         }
@@ -251,6 +266,22 @@ mod tests {
     }
 
     #[test]
+    fn echo_requests_go_to_the_vip_unless_they_name_one() {
+        for (text, shown) in [
+            ("icmp", "icmp:10.0.0.9"),
+            ("icmp:{vip}", "icmp:10.0.0.9"),
+            ("icmp:10.0.0.8", "icmp:10.0.0.8"),
+            ("dns://{vip}:5353/a.example", "dns://10.0.0.9:5353/a.example"),
+        ] {
+            let vip = "10.0.0.9".parse().expect("an address");
+            assert_eq!(Probe::parse(text).expect(text).name_for(vip), shown);
+        }
+        let nine = "10.0.0.9".parse().expect("an address");
+        let probe = Probe::parse("icmp:10.0.0.9").expect("a check");
+        assert_eq!(probe.concerns(), Concerns::One(nine));
+    }
+
+    #[test]
     fn a_command_is_split_into_words() {
         let probe = Probe::parse("command:'/opt/my check' --deep 'a b'").expect("a command");
         let Probe::Command(command) = &probe else { panic!("{probe:?}") };
@@ -277,6 +308,11 @@ mod tests {
             ("tcp:http", "'http' is not a port"),
             ("tcp:10.0.0.9", "the port is missing"),
             ("tcp:70000", "'70000' is not a port"),
+            ("icmpv6", "no kind of check"),
+            ("icmp:", "the host is missing"),
+            ("icmp:web", "neither {vip} nor an address"),
+            ("dns:", "the name is missing"),
+            ("ping", "no kind of check"),
             ("command:", "the command is missing"),
             ("command:''", "the command is missing"),
             ("command:'a", "never closed"),

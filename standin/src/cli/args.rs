@@ -115,6 +115,8 @@ Examples:
       Three checks. A modifier applies to the --check before it; one that stands before
       every --check applies to all of them.
 
+dns:NAME asks the name server on the VIP for NAME's address; dns://{vip}:5353/NAME?type=TXT names a
+port and a type. icmp is an echo request, which a host answers whose services are dead.
 A check's URL may name a VIP, {vip} (each VIP) or a host name (each VIP, with that virtual host).
 Durations have a unit: 20ms, 1.5s, 2m, 1h.";
 
@@ -203,12 +205,13 @@ pub struct TimingArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Checks of the service on the VIP")]
 pub struct CheckArgs {
-    /// http://…, https://…, tcp:PORT, tcp:ADDRESS:PORT or command:'/path argument' (repeatable)
+    /// http://…, https://…, tcp:PORT, tcp:ADDRESS:PORT, dns:NAME, icmp or command:'/path argument'
+    /// (repeatable)
     // Read later, by us: clap repeats a wrong value whole, and this one may hold a password.
     #[arg(long, value_name = "CHECK")]
     pub check: Vec<String>,
 
-    /// Text that has to be in the page (its first MiB)
+    /// Text that has to be in the page (its first MiB); of dns:NAME, one of the answers in full
     #[arg(long, value_name = "TEXT")]
     pub expect_text: Vec<String>,
 

@@ -47,7 +47,8 @@ impl Modifier {
     /// The kind of check that it needs, or none when it fits every kind.
     fn needs(&self) -> Option<&'static str> {
         match self {
-            Self::ExpectText(_) | Self::ExpectStatus(_) => Some("http:// or https://"),
+            Self::ExpectText(_) => Some("http://, https:// or dns:"),
+            Self::ExpectStatus(_) => Some("http:// or https://"),
             Self::Insecure | Self::ServerName(_) | Self::CaFile(_) => Some("https://"),
             Self::Interval(_) | Self::Timeout(_) | Self::Rise(_) | Self::Fall(_) => None,
         }
@@ -98,8 +99,9 @@ pub fn join(args: &CheckArgs, matches: &ArgMatches) -> Result<Vec<Check>> {
 
 fn probe(text: &str) -> Result<Probe> {
     Probe::parse(text).map_err(|why| {
-        Failure::usage(format!("--check '{}': {why}", redacted(text)))
-            .expected("http://…, https://…, tcp:[ADDRESS:]PORT or command:'/path argument'")
+        Failure::usage(format!("--check '{}': {why}", redacted(text))).expected(
+            "http://…, https://…, tcp:[ADDRESS:]PORT, dns:NAME, icmp or command:'/path argument'",
+        )
     })
 }
 
@@ -144,12 +146,16 @@ impl Draft {
             Modifier::Timeout(timeout) => self.timing.timeout = Some(timeout),
             Modifier::Rise(rise) => self.timing.rise = Some(rise),
             Modifier::Fall(fall) => self.timing.fall = Some(fall),
-            for_http => return self.apply_to_http(for_http),
+            expected => return self.expect(expected),
         }
         true
     }
 
-    fn apply_to_http(&mut self, modifier: Modifier) -> bool {
+    fn expect(&mut self, modifier: Modifier) -> bool {
+        if let (Probe::Dns(dns), Modifier::ExpectText(text)) = (&mut self.probe, &modifier) {
+            dns.expect_text = Some(text.clone());
+            return true;
+        }
         let Probe::Http(http) = &mut self.probe else { return false };
         match modifier {
             Modifier::ExpectText(text) => http.expect_text = Some(text),
@@ -169,11 +175,14 @@ impl Draft {
     fn finish(self) -> Result<Check> {
         let probe = &self.probe;
         let timing = Timing::resolve(self.timing).map_err(|fault| refused(fault, probe))?;
-        if let Probe::Http(http) = probe
-            && http.expect_text.as_deref() == Some("")
-        {
+        let text = match probe {
+            Probe::Http(http) => http.expect_text.as_deref(),
+            Probe::Dns(dns) => dns.expect_text.as_deref(),
+            Probe::Tcp(_) | Probe::Icmp(_) | Probe::Command(_) => None,
+        };
+        if text == Some("") {
             return Err(Failure::usage(format!("--expect-text of {probe} is empty"))
-                .expected("text that only a working page has"));
+                .expected("text that only a working service has in its answer"));
         }
         Ok(Check { probe: self.probe, timing })
     }

@@ -38,7 +38,7 @@ pub fn judge(patient: &Patient<'_, '_>, findings: &mut Findings) {
     }
     let holds_password = |probe: &Probe| match probe {
         Probe::Http(http) => http.url.authorization().is_some(),
-        Probe::Tcp(_) | Probe::Command(_) => false,
+        Probe::Tcp(_) | Probe::Dns(_) | Probe::Icmp(_) | Probe::Command(_) => false,
     };
     let secret = patient.file.checks.iter().find(|named| holds_password(&named.check.probe));
     if let Some(named) = secret {

@@ -19,7 +19,7 @@ use crate::checks::{
 use crate::duration;
 
 /// The keys that say what is asked.
-const KINDS: [&str; 3] = ["http", "tcp", "command"];
+const KINDS: [&str; 5] = ["http", "tcp", "dns", "icmp", "command"];
 
 /// A check with its places in the file.
 pub struct CheckDraft {
@@ -67,7 +67,7 @@ fn one(name: &str, span: Span, entries: &DeTable<'_>, problems: &mut Problems) -
         [] => {
             problems.push(
                 Problem::error(span.clone(), format!("the check '{name}' asks nothing"))
-                    .label("expected http, tcp or command")
+                    .label("expected http, tcp, dns, icmp or command")
                     .help("http = \"http://{vip}/\"")
                     .absence(),
             );
@@ -115,6 +115,8 @@ fn probe(kind: &str, value: Placed<'_>, problems: &mut Problems) -> Option<Probe
         }
         _ => {
             let text = value.text(problems)?.text;
+            // A question may be a whole dns: URL.
+            let text = if kind == "dns" { text.strip_prefix("dns:").unwrap_or(text) } else { text };
             (text.to_owned(), Probe::parse(&format!("{kind}:{text}")))
         }
     };
@@ -123,6 +125,8 @@ fn probe(kind: &str, value: Placed<'_>, problems: &mut Problems) -> Option<Probe
             let message = match kind {
                 "http" => format!("'{shown}' is not a URL that can be checked"),
                 "tcp" => format!("'{shown}' is not a TCP port or HOST:PORT"),
+                "dns" => format!("'{shown}' is not a question to a name server"),
+                "icmp" => format!("'{shown}' is not whom to send an echo request"),
                 _ => "the command cannot be read".to_owned(),
             };
             problems.push(Problem::error(value.span(), message).label(why));
@@ -165,13 +169,14 @@ fn timing(table: &Table<'_>, problems: &mut Problems) -> Option<Timing> {
 
 /// Adds what is expected of the answer; each key fits one kind of check.
 fn expectations(mut probe: Probe, table: &Table<'_>, problems: &mut Problems) -> Probe {
+    let is_dns = matches!(probe, Probe::Dns(_));
     let http = match &mut probe {
         Probe::Http(http) => Some(http),
-        Probe::Tcp(_) | Probe::Command(_) => None,
+        Probe::Tcp(_) | Probe::Dns(_) | Probe::Icmp(_) | Probe::Command(_) => None,
     };
     let is_tls = http.as_ref().is_some_and(|http| http.url.tls);
     for (key, fits, needs) in [
-        ("expect-text", http.is_some(), "http"),
+        ("expect-text", http.is_some() || is_dns, "http or dns"),
         ("expect-status", http.is_some(), "http"),
         ("insecure", is_tls, "an https:// URL"),
         ("server-name", is_tls, "an https:// URL"),
@@ -186,6 +191,9 @@ fn expectations(mut probe: Probe, table: &Table<'_>, problems: &mut Problems) ->
     }
     if let Some(http) = http {
         http_expectations(http, table, problems);
+    }
+    if let Probe::Dns(dns) = &mut probe {
+        dns.expect_text = table.text("expect-text", problems).map(|text| text.text.to_owned());
     }
     probe
 }

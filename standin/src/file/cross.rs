@@ -11,7 +11,7 @@ use super::model::{NamedCheckId, Placement};
 use super::nodes::NodeDraft;
 use super::problem::{Problem, Problems, Span};
 use super::vips::VipDraft;
-use crate::checks::Concerns;
+use crate::checks::{Concerns, Probe};
 
 /// The parts, each with its places.
 pub struct Drafts<'a> {
@@ -29,6 +29,7 @@ pub fn judge(drafts: &Drafts<'_>, problems: &mut Problems) {
     judge_isolated(drafts, problems);
     judge_concerns(drafts, problems);
     judge_order(drafts, problems);
+    judge_echoes(drafts, problems);
     judge_unused(drafts, problems);
 }
 
@@ -256,6 +257,23 @@ fn judge_outside(drafts: &Drafts<'_>, vip: &VipDraft, problems: &mut Problems) {
             .label("from = \"peers\"")
             .help("add a second check without from, which each node makes on itself"),
         );
+    }
+}
+
+/// A node's kernel answers its own echo requests whatever is the matter.
+fn judge_echoes(drafts: &Drafts<'_>, problems: &mut Problems) {
+    for draft in drafts.checks {
+        let Some(check) = &draft.check else { continue };
+        if check.from == Vantage::OnItself && matches!(check.check.probe, Probe::Icmp(_)) {
+            problems.push(
+                Problem::warning(
+                    draft.target.clone(),
+                    format!("the check '{}' never fails: each node asks itself", draft.name),
+                )
+                .label("an echo request")
+                .help("from = \"peers\": the other nodes ask the holder"),
+            );
+        }
     }
 }
 

@@ -283,23 +283,42 @@ const CHECK: &[Key] = &[
     key(
         "http",
         "a URL, `http://` or `https://`",
-        Needed("without `tcp` or `command`"),
+        Needed("without another of the first five"),
         "a page is asked for; the URL's host is `{vip}`, one of the VIPs, or a name that is used \
          as virtual host",
     ),
     key(
         "tcp",
         "a port, or `\"HOST:PORT\"`",
-        Needed("without `http` or `command`"),
+        Needed("without another of the first five"),
         "a connection is opened",
+    ),
+    key(
+        "dns",
+        "a name, or `\"//{vip}:PORT/NAME?type=TYPE\"`; TYPE is `A`, `AAAA`, `CNAME`, `MX`, `NS`, `PTR`, \
+         `SOA` or `TXT`",
+        Needed("without another of the first five"),
+        "the name server on the VIP is asked, port 53 and `A` unless it says otherwise, and has to \
+         answer with such a record",
+    ),
+    key(
+        "icmp",
+        "`\"{vip}\"`, or one of the VIPs",
+        Needed("without another of the first five"),
+        "an echo request has to be answered; a node answers its own, so it takes `from = \"peers\"`",
     ),
     key(
         "command",
         "a program with its arguments: one text with quotes as in a shell, or a list of words",
-        Needed("without `http` or `tcp`"),
+        Needed("without another of the first five"),
         "it is run without a shell, and passes when it exits with 0",
     ),
-    key("expect-text", "text", NONE, "has to be in the page's first MiB"),
+    key(
+        "expect-text",
+        "text",
+        NONE,
+        "has to be in the page's first MiB, or be one of the answers of `dns` in full",
+    ),
     key(
         "expect-status",
         "HTTP status codes: `200`, `\"200,204\"`, `\"200-299,401\"`",
