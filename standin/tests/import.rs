@@ -91,6 +91,10 @@ const SAMPLES: &[(&str, &[&str])] = &[
     ("same-priority", &["same-priority-a.conf", "same-priority-b.conf"]),
     ("crossed", &["crossed-a.conf", "crossed-b.conf"]),
     ("fast", &["fast.conf"]),
+    ("gateway", &["gateway.conf"]),
+    ("balanced-pair", &["balanced-pair-a.conf", "balanced-pair-b.conf"]),
+    ("directors", &["directors.conf"]),
+    ("resolvers", &["resolvers.conf"]),
 ];
 
 fn sample(name: &str) -> Outcome {
@@ -145,7 +149,7 @@ fn every_sample_is_used() {
         let is_sample = is_configuration(&name) && !name.starts_with("bad-");
         assert!(!is_sample || used.contains(name.as_str()), "{name}");
     }
-    assert!(used.len() >= 15);
+    assert!(SAMPLES.len() >= 20 && used.len() >= 20);
 }
 
 #[test]
