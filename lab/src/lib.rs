@@ -15,6 +15,8 @@ mod cli;
 mod client;
 mod daemon;
 mod event;
+mod fences;
+mod manual;
 pub mod peers;
 mod runner;
 mod sandbox;

@@ -9,6 +9,8 @@ mod counts;
 mod deb;
 mod docs;
 mod faults;
+#[path = "../../lab/src/fences.rs"]
+mod fences;
 mod fuzz;
 mod machine;
 mod man;

@@ -7,6 +7,7 @@ mod address;
 mod announce;
 pub mod cluster;
 mod demo;
+mod documentation;
 mod doubt;
 mod guard;
 mod handback;
@@ -66,6 +67,7 @@ pub fn all() -> Vec<Case> {
         address::CASES,
         announce::CASES,
         page::CASES,
+        documentation::CASES,
         refusals::CASES,
     ];
     rooms.concat()

@@ -24,7 +24,7 @@ use crate::story::Lab;
 use crate::wait::{self, PATIENCE};
 
 pub use host::{Host, Nic};
-use switch::Switch;
+pub use switch::Switch;
 
 /// IPv4 or IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
