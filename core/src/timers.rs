@@ -2,8 +2,11 @@
 //!
 //! Owns nothing but the order. Invariant: a key has at most one deadline, so the queue is bounded
 //! by the number of machines.
+//!
+//! A heap that knows where each key is: ten thousand addresses that are claimed or renewed in one
+//! turn set as many deadlines, and a search tree spent a third of that turn on them.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use crate::config::{CheckId, PeerId, VipId};
 use crate::time::Instant;
@@ -31,31 +34,70 @@ pub enum Timer {
     Vip(VipId),
 }
 
+/// The kinds of [`Timer`].
+const KINDS: usize = 9;
+
+impl Timer {
+    /// Its kind and its number in it.
+    const fn slot(self) -> (usize, usize) {
+        match self {
+            Self::Peer(id) => (0, id.index()),
+            Self::Check(id) => (1, id.index()),
+            Self::Daemon(member) => (2, member as usize),
+            Self::Group(group) => (3, group as usize),
+            Self::Lease => (4, 0),
+            Self::Handover(group) => (5, group as usize),
+            Self::Decision(id) => (6, id.index()),
+            Self::Stop => (7, 0),
+            Self::Vip(id) => (8, id.index()),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
-    order: BTreeSet<(Instant, Timer)>,
-    deadlines: BTreeMap<Timer, Instant>,
+    /// None is later than the two at twice its place: the earliest is in front.
+    heap: Vec<(Instant, Timer)>,
+    /// By kind and number, the place in the heap counted from 1; 0 for none.
+    places: [Vec<u32>; KINDS],
 }
 
 impl Timers {
     pub(crate) fn set(&mut self, timer: Timer, deadline: Option<Instant>) {
-        let old = match deadline {
-            Some(at) => self.deadlines.insert(timer, at),
-            None => self.deadlines.remove(&timer),
-        };
-        if old == deadline {
-            return;
-        }
-        if let Some(at) = old {
-            self.order.remove(&(at, timer));
-        }
-        if let Some(at) = deadline {
-            self.order.insert((at, timer));
+        let (kind, number) = timer.slot();
+        let known = self.places[kind].get(number).copied().unwrap_or(0);
+        let place = (known as usize).checked_sub(1);
+        match (place, deadline) {
+            (None, None) => {}
+            (None, Some(at)) => {
+                if self.places[kind].len() <= number {
+                    self.places[kind].resize(number + 1, 0);
+                }
+                self.heap.push((at, timer));
+                self.rise(self.heap.len() - 1);
+            }
+            (Some(place), Some(at)) => {
+                let before = core::mem::replace(&mut self.heap[place].0, at);
+                if at < before {
+                    self.rise(place);
+                } else if at > before {
+                    self.sink(place);
+                }
+            }
+            (Some(place), None) => {
+                self.places[kind][number] = 0;
+                self.heap.swap_remove(place);
+                if place < self.heap.len() {
+                    // The last one has come here, from anywhere below.
+                    let place = self.rise(place);
+                    self.sink(place);
+                }
+            }
         }
     }
 
     pub(crate) fn next(&self) -> Option<(Instant, Timer)> {
-        self.order.first().copied()
+        self.heap.first().copied()
     }
 
     /// Takes the earliest timer that is due at `now`.
@@ -64,10 +106,48 @@ impl Timers {
         self.set(timer, None);
         Some((at, timer))
     }
+
+    /// Moves an entry up to where none above it is later; its new place.
+    fn rise(&mut self, mut place: usize) -> usize {
+        let entry = self.heap[place];
+        while let Some(above) = place.checked_sub(1).map(|below| below / 2)
+            && entry < self.heap[above]
+        {
+            self.put(place, self.heap[above]);
+            place = above;
+        }
+        self.put(place, entry);
+        place
+    }
+
+    /// Moves an entry down to where none below it is earlier.
+    fn sink(&mut self, mut place: usize) {
+        let entry = self.heap[place];
+        loop {
+            let mut below = 2 * place + 1;
+            if below + 1 < self.heap.len() && self.heap[below + 1] < self.heap[below] {
+                below += 1;
+            }
+            if below >= self.heap.len() || entry <= self.heap[below] {
+                break;
+            }
+            self.put(place, self.heap[below]);
+            place = below;
+        }
+        self.put(place, entry);
+    }
+
+    fn put(&mut self, place: usize, entry: (Instant, Timer)) {
+        let (kind, number) = entry.1.slot();
+        self.places[kind][number] = place as u32 + 1;
+        self.heap[place] = entry;
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -81,5 +161,37 @@ mod tests {
         assert_eq!(timers.pop_due(at(25)), Some((at(10), Timer::Peer(PeerId(0)))));
         assert_eq!(timers.pop_due(at(25)), Some((at(20), Timer::Vip(VipId(0)))));
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn any_order_of_setting_gives_the_order_of_time() {
+        // xorshift32: the same sequence every time.
+        let mut state = 0x9e37_79b9_u32;
+        let mut draw = |below: u32| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state % below
+        };
+        let (mut timers, mut known) = (Timers::default(), BTreeMap::new());
+        for _ in 0..5000 {
+            let number = draw(40);
+            let timer = match draw(3) {
+                0 => Timer::Vip(VipId(number)),
+                1 => Timer::Group(number),
+                _ => Timer::Lease,
+            };
+            let at = Some(Instant::from_nanos(draw(100).into())).filter(|_| draw(4) > 0);
+            timers.set(timer, at);
+            known.remove(&timer);
+            known.extend(at.map(|at| (timer, at)));
+            let first = known.iter().map(|(timer, at)| (*at, *timer)).min();
+            assert_eq!(timers.next(), first);
+        }
+        let mut left: Vec<_> = known.into_iter().map(|(timer, at)| (at, timer)).collect();
+        left.sort_unstable();
+        let late = Instant::from_nanos(1000);
+        let popped: Vec<_> = core::iter::from_fn(|| timers.pop_due(late)).collect();
+        assert_eq!(popped, left);
     }
 }
