@@ -168,7 +168,7 @@ impl Node {
     }
 
     fn vip_at(&self, address: Option<IpAddr>, link: LinkId) -> Option<VipId> {
-        let id = self.vip_of.get(&address?).copied()?;
+        let id = self.vip_of(address?)?;
         (self.vips[id.index()].link() == link).then_some(id)
     }
 

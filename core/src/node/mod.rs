@@ -10,9 +10,10 @@
 mod cluster;
 mod listen;
 mod probe;
+mod touched;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -33,6 +34,7 @@ use crate::vip::{Surroundings, Vip};
 use crate::wire::mac::Mac;
 
 use probe::Watched;
+use touched::Touched;
 
 pub use cluster::inquire::{
     ClusterStatus, Explained, Foreseen, GroupStatus, LeaseStatus, NodeStatus, PathTraffic,
@@ -48,6 +50,9 @@ const ASK_PAUSE_SHARE: u32 = 2 * crate::vip::ASK_PROBES;
 const ASK_SPACING: Duration = Duration::from_micros(100);
 /// Datagrams whose memory is kept for others: one for each member that there may be.
 const SPARE_MOST: usize = 64;
+/// Actions whose memory is kept for others; what a crowd of addresses needs at one moment is given
+/// back.
+const ACTIONS_KEPT: usize = 1024;
 /// A stall is reported at most this often.
 const STALL_REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -71,7 +76,10 @@ pub struct Node {
     peers: Vec<Watched>,
     checks: Vec<Check>,
     vips: Vec<Vip>,
-    vip_of: BTreeMap<IpAddr, VipId>,
+    /// In the order of the addresses.
+    vip_of: Vec<(IpAddr, VipId)>,
+    /// Which checks a VIP has, in the order of the VIPs.
+    checks_of: Vec<(VipId, CheckId)>,
     peer_of: BTreeMap<IpAddr, PeerId>,
     own_macs: Vec<Mac>,
     peer_macs: Vec<Mac>,
@@ -84,7 +92,7 @@ pub struct Node {
     random: Random,
     now: Instant,
     /// VIPs whose question may have its answer at the next [`Input::Idle`].
-    touched: BTreeSet<VipId>,
+    touched: Touched,
     /// Something changed from which another decision may follow.
     undecided: bool,
     /// What this node says of its groups may be something else than it last was.
@@ -127,7 +135,8 @@ impl Node {
             peers: config.peers.iter().map(|p| Watched::new(p, config.timing, now)).collect(),
             checks: Vec::new(),
             vips: Vec::new(),
-            vip_of: BTreeMap::new(),
+            vip_of: Vec::new(),
+            checks_of: Vec::new(),
             peer_of: BTreeMap::new(),
             own_macs,
             peer_macs: Vec::new(),
@@ -137,7 +146,7 @@ impl Node {
             actions: VecDeque::new(),
             random,
             now,
-            touched: BTreeSet::new(),
+            touched: Touched::default(),
             undecided: true,
             restated: true,
             stopping: false,
@@ -159,8 +168,14 @@ impl Node {
         for (id, settings) in (0..).map(VipId).zip(&self.config.vips) {
             let vip = Vip::new(id, settings, now);
             self.vips.push(vip.among(id.index(), self.config.vips.len()));
-            self.vip_of.insert(settings.address, id);
+            self.vip_of.push((settings.address, id));
         }
+        self.vip_of.sort_unstable();
+        self.vips.shrink_to_fit();
+        self.vip_of.shrink_to_fit();
+        let checks = (0..).map(CheckId).zip(&self.config.checks);
+        self.checks_of = checks.map(|(id, check)| (check.vip, id)).collect();
+        self.checks_of.sort_unstable();
         for (id, peer) in (0..).map(PeerId).zip(&self.config.peers) {
             self.peer_of.extend(peer.addresses.iter().map(|address| (address.ip, id)));
         }
@@ -283,7 +298,17 @@ impl Node {
 
     /// The next thing to do, in order.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let action = self.actions.pop_front();
+        if action.is_none() && self.actions.capacity() > ACTIONS_KEPT {
+            self.actions.shrink_to(ACTIONS_KEPT);
+        }
+        action
+    }
+
+    /// Which VIP an address is.
+    pub fn vip_of(&self, address: IpAddr) -> Option<VipId> {
+        let place = self.vip_of.binary_search_by_key(&address, |(known, _)| *known).ok()?;
+        Some(self.vip_of[place].1)
     }
 
     /// The configuration.
@@ -327,9 +352,8 @@ impl Node {
         // What a lease has allowed is done at once.
         self.settle_touched();
         self.tell_news();
-        let gone = self.vips.iter().all(|vip| !vip.is_on_host());
         if (self.stopping || self.is_leaving())
-            && gone
+            && self.vips.iter().all(|vip| !vip.is_on_host())
             && self.leases_are_over()
             && !core::mem::replace(&mut self.stopped, true)
         {
@@ -338,11 +362,12 @@ impl Node {
     }
 
     fn settle_touched(&mut self) {
-        for id in core::mem::take(&mut self.touched) {
-            self.with_vip(id, super::vip::Vip::settle);
-            self.touched.remove(&id);
-            self.aim_checks(id);
+        let touched = self.touched.take();
+        for id in &touched {
+            self.with_vip(*id, super::vip::Vip::settle);
+            self.aim_checks(*id);
         }
+        self.touched.reuse(touched);
     }
 
     /// Who should hold this VIP?
@@ -455,6 +480,9 @@ impl Node {
 
     /// While a VIP is here its service at home is looked for at the home's real address.
     fn aim_checks(&mut self, id: VipId) {
+        if self.checks_of(id).next().is_none() {
+            return;
+        }
         let vip = &self.vips[id.index()];
         let same_family = |ip: &IpAddr| ip.is_ipv4() == vip.address().is_ipv4();
         let home = match vip.home() {
@@ -491,8 +519,9 @@ impl Node {
     }
 
     fn checks_of(&self, vip: VipId) -> impl Iterator<Item = CheckId> + '_ {
-        let settings = self.config.checks.iter();
-        (0..).map(CheckId).zip(settings).filter(move |(_, c)| c.vip == vip).map(|(id, _)| id)
+        let from = self.checks_of.partition_point(|(other, _)| *other < vip);
+        let own = self.checks_of[from..].iter().take_while(move |(other, _)| *other == vip);
+        own.map(|(_, check)| *check)
     }
 
     fn schedule_check(&mut self, id: CheckId) {

@@ -4,6 +4,7 @@
 //! was last told of it. An interface that was deleted and made again under its name is opened
 //! again. Never decides what a change means.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use standin_core::config::{LinkId, LinkState, VipId};
@@ -101,16 +102,16 @@ impl FastLoop<'_> {
     }
 
     fn vip_of(&self, ifindex: u32, ip: IpAddr) -> Option<VipId> {
-        let mut installs = (0..).map(VipId).zip(&self.installs);
-        let found = installs.find(|(_, i)| !i.route && i.ifindex == ifindex && i.address == ip);
-        found.map(|(vip, _)| vip)
+        let vip = self.node.vip_of(ip)?;
+        let install = &self.installs[vip.index()];
+        (!install.route && install.ifindex == ifindex).then_some(vip)
     }
 
     /// News was lost: an address that is no longer there may have gone unnoticed.
     fn find_lost_addresses(&mut self, at: Instant) {
         let Some(doors) = &mut self.doors else { return };
         let Ok(ground) = Ground::survey(&mut doors.kernel) else { return };
-        let present: Vec<(u32, IpAddr)> =
+        let present: BTreeSet<(u32, IpAddr)> =
             ground.addresses.iter().map(|address| (address.ifindex, address.ip)).collect();
         for (vip, install) in (0..).map(VipId).zip(&self.installs) {
             if !install.route && !present.contains(&(install.ifindex, install.address)) {
