@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use super::announcer::{self, Due};
+use super::announcer::Due;
 use super::state::{Answered, Ask, Held, State};
 use super::{Surroundings, Vip, Wanted};
 use crate::config::{ADDRESS_LIFETIME, Home, LinkId, OnAnswer, RENEW_INTERVAL};
@@ -99,11 +99,8 @@ impl Vip {
         wanted: Wanted,
     ) {
         let now = around.now;
-        let slowly = match wanted.cause {
-            Some(Cause::ServiceDown) => announcer::SLOWLY_CONTENDED,
-            Some(Cause::HomeDead | Cause::Adopted) | None => announcer::SLOWLY,
-        };
-        self.become_state(now, State::Held(Held::new(asked_at, now, slowly, self.pace)));
+        let contended = wanted.cause == Some(Cause::ServiceDown);
+        self.become_state(now, State::Held(Held::new(asked_at, now, contended, self.pace)));
         self.allow(self.allowed);
         // From an earlier move.
         self.quiet(around, false);
@@ -140,7 +137,7 @@ impl Vip {
                 Due::Short => {
                     let (link, mac) = (around.link, around.link.mac);
                     let frame = neighbour::announce_shortly(link, self.address, mac);
-                    send_all(around, self.link, alloc::vec![frame]);
+                    send(around, self.link, frame);
                 }
                 Due::Nothing => {}
                 Due::Whole => self.announce_now(around),
@@ -191,6 +188,10 @@ impl Vip {
 
 pub(super) fn send_probe(around: &mut Surroundings<'_>, link: LinkId, address: IpAddr) {
     let frame = neighbour::probe(around.link, address);
+    send(around, link, frame);
+}
+
+fn send(around: &mut Surroundings<'_>, link: LinkId, frame: Frame) {
     around.actions.push_back(Action::SendFrame { link, frame, probes: None });
 }
 

@@ -5,6 +5,7 @@
 //! [`DEFEND_INTERVAL`](super::DEFEND_INTERVAL), and not at all on schedule until the other has been
 //! quiet for a while; so two such hosts cannot make a war.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use super::act::{send_all, send_probe};
@@ -199,7 +200,7 @@ impl Vip {
     pub(super) fn defend_late(&mut self, around: &mut Surroundings<'_>) {
         let now = around.now;
         let State::Held(held) = &mut self.state else { return };
-        let Some(Contested { by, .. }) = held.contested else { return };
+        let Some(by) = held.contested.as_ref().map(|contested| contested.by) else { return };
         if held.ask.is_some() || held.defended_recently(now) {
             return;
         }
@@ -231,7 +232,7 @@ impl Vip {
         if again {
             held.contested_for = (held.contested_for * 2).min(CONTESTED_MOST);
         }
-        held.contested = Some(Contested { by, until: now + held.contested_for });
+        held.contested = Some(Box::new(Contested { by, until: now + held.contested_for }));
         if defend {
             held.defended_at = Some(now);
         }

@@ -39,6 +39,7 @@ use crate::time::Instant;
 use crate::wire::mac::Mac;
 
 use act::send_probe;
+use announcer::Pace;
 use giving::Quiet;
 use state::{Answered, Answers, Ask, State};
 
@@ -143,7 +144,7 @@ pub struct Vip {
     /// This host has the right to answer for it, as far as a lease goes.
     allowed: bool,
     /// Among many others, how long they go first when an announcement is repeated.
-    pace: Option<Duration>,
+    pace: Option<Pace>,
 }
 
 impl Vip {
@@ -185,7 +186,7 @@ impl Vip {
     /// One of so many addresses, at this position.
     #[must_use]
     pub fn among(self, position: usize, count: usize) -> Self {
-        Self { pace: announcer::pace(position, count), ..self }
+        Self { pace: Pace::of(position, count), ..self }
     }
 
     /// The address.

@@ -2,9 +2,11 @@
 //!
 //! Owns the data of each state and the small clocks in them. Takes no action.
 
+use alloc::boxed::Box;
+use core::num::NonZeroU8;
 use core::time::Duration;
 
-use super::announcer::Announcer;
+use super::announcer::{Announcer, Pace};
 use super::{ASK_PROBES, CONTESTED_FIRST, DEFEND_INTERVAL};
 use crate::config::RENEW_INTERVAL;
 use crate::decide::Reason;
@@ -13,6 +15,9 @@ use crate::wire::mac::Mac;
 
 /// As many requests as there are within the lifetime of an address.
 const EXPECTED_MOST: u32 = 4;
+
+/// The probes of a question.
+const ALL_SENT: NonZeroU8 = NonZeroU8::new(ASK_PROBES as u8).expect("there are some");
 
 /// Which acknowledgements of additions are still to come. They come in the order of the requests.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +54,7 @@ impl Answers {
 
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
-    pub(super) sent: u32,
+    pub(super) sent: NonZeroU8,
     /// The next probe, or the end of the silence after the last.
     pub(super) next: Instant,
 }
@@ -75,7 +80,8 @@ pub(super) struct Held {
     /// There is no right to answer for it now: nothing is announced.
     pub(super) barred: bool,
     pub(super) defended_at: Option<Instant>,
-    pub(super) contested: Option<Contested>,
+    /// Rare, and so apart.
+    pub(super) contested: Option<Box<Contested>>,
     pub(super) contested_for: Duration,
     pub(super) duplicate_reported: bool,
     pub(super) stripped: (Instant, u32),
@@ -111,14 +117,14 @@ impl Held {
     pub(super) fn new(
         asked_at: Instant,
         now: Instant,
-        slowly: Duration,
-        pace: Option<Duration>,
+        contended: bool,
+        pace: Option<Pace>,
     ) -> Self {
         Self {
             renewed_at: asked_at,
             asked_at: None,
-            renew_at: now + RENEW_INTERVAL,
-            announcer: Announcer::new(now, slowly, pace),
+            renew_at: now + RENEW_INTERVAL - pace.map(Pace::ahead).unwrap_or_default(),
+            announcer: Announcer::new(now, contended, pace),
             missing: false,
             ask: None,
             resuming: None,
@@ -158,17 +164,17 @@ impl Held {
 impl Ask {
     /// A question whose first probe is sent by the caller, now.
     pub(super) fn after_first(now: Instant, window: Duration) -> Self {
-        Self { sent: 1, next: now + window / ASK_PROBES }
+        Self { sent: NonZeroU8::MIN, next: now + window / ASK_PROBES }
     }
 
     /// A question that need not be asked: its time is over.
     pub(super) fn needless(now: Instant) -> Self {
-        Self { sent: ASK_PROBES, next: now }
+        Self { sent: ALL_SENT, next: now }
     }
 
     /// All probes were sent; `next` is when their time is over.
     pub(super) fn is_over(&self) -> bool {
-        self.sent >= ASK_PROBES
+        self.sent >= ALL_SENT
     }
 
     /// Whether the next probe is to be sent now.
@@ -176,7 +182,7 @@ impl Ask {
         if self.is_over() || now < self.next {
             return false;
         }
-        self.sent += 1;
+        self.sent = self.sent.saturating_add(1);
         self.next = now + window / ASK_PROBES;
         true
     }

@@ -145,13 +145,13 @@ impl core::error::Error for Malformed {}
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     bytes: [u8; Self::CAPACITY],
-    length: usize,
+    length: u8,
 }
 
 impl Frame {
     /// The most bytes a frame holds. The longest packet encoded here is a neighbour advertisement
     /// with its link-layer address, 86 bytes.
-    pub const CAPACITY: usize = 128;
+    pub const CAPACITY: usize = 88;
 
     /// A frame without a byte, for an encoder to fill.
     pub(super) const fn empty() -> Self {
@@ -160,9 +160,11 @@ impl Frame {
 
     /// Appends `part`. Only encoders call this, with packets whose greatest size is fixed.
     pub(super) fn put(&mut self, part: &[u8]) {
-        let end = self.length + part.len();
-        self.bytes[self.length..end].copy_from_slice(part);
-        self.length = end;
+        let start = usize::from(self.length);
+        let end = start + part.len();
+        self.bytes[start..end].copy_from_slice(part);
+        // At most the capacity, which fits.
+        self.length = end as u8;
     }
 }
 
@@ -184,7 +186,7 @@ impl Deref for Frame {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes[..self.length]
+        &self.bytes[..usize::from(self.length)]
     }
 }
 
