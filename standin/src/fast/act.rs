@@ -50,7 +50,7 @@ impl FastLoop<'_> {
         }
     }
 
-    fn drain_actions(&mut self) {
+    pub(super) fn drain_actions(&mut self) {
         let mut batch = Batch::default();
         let mut renewal = Renewal::default();
         let mut quieting = Quieting::default();

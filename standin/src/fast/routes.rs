@@ -26,6 +26,10 @@ const NOT_THERE: i32 = 3;
 /// Of routes that this process removed the kernel tells as of any other; so many are waited for.
 const EXPECTED_MOST: usize = 65_536;
 
+/// Of so many addresses the kernel's word is handed in before what follows from it is carried out: the
+/// first is announced while the last is still to come, and the memory for it is that of a few.
+const ACKNOWLEDGED_AT_ONCE: usize = 256;
+
 /// What is asked of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
@@ -276,16 +280,20 @@ impl FastLoop<'_> {
             } else {
                 self.routes.as_mut().map(|routes| routes.remove(&addresses)).unwrap_or_default()
             };
-            let at = now();
-            for (vip, ip, _) in run {
-                let result = refused.get(ip).map_or(Ok(()), |why| Err(why.clone()));
-                let vip = *vip;
-                let input = if is_addition {
-                    Input::AddressAdded { vip, result }
-                } else {
-                    Input::AddressRemoved { vip, result }
-                };
-                step(&mut self.node, at, input);
+            for some in run.chunks(ACKNOWLEDGED_AT_ONCE) {
+                let at = now();
+                for (vip, ip, _) in some {
+                    let result = refused.get(ip).map_or(Ok(()), |why| Err(why.clone()));
+                    let vip = *vip;
+                    let input = if is_addition {
+                        Input::AddressAdded { vip, result }
+                    } else {
+                        Input::AddressRemoved { vip, result }
+                    };
+                    step(&mut self.node, at, input);
+                }
+                // The kernel has all of them: what follows for some need not wait for the others.
+                self.drain_actions();
             }
         }
         if let Some(routes) = &mut self.routes
