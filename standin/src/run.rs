@@ -6,6 +6,7 @@
 //! one finds and keeps them, as after a restart with `--keep`. Invariant: an address that is in
 //! both configurations is on the interface throughout.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::net::IpAddr;
@@ -18,7 +19,7 @@ use standin_core::place::NodeId;
 use standin_core::{Input, Node, step};
 use standin_sys::instance::InstanceLock;
 use standin_sys::netlink::RouteQueue;
-use standin_sys::realtime;
+use standin_sys::{memory, realtime};
 
 use crate::assembly::assemble;
 use crate::confine::{self, Sandbox};
@@ -112,10 +113,11 @@ const PRIORITY: u8 = 20;
 /// Below this an ordinary thread may be late for its own deadline.
 const NEEDS_PRIORITY_BELOW: Duration = Duration::from_millis(100);
 
-/// A configuration in effect.
+/// A configuration in effect, and what a change of it has to know. Not all that was prepared: ten
+/// thousand addresses need their memory once.
 struct Effective {
     file: ClusterFile,
-    prepared: PreparedCluster,
+    installs: Vec<Install>,
 }
 
 /// `standin run`: runs until it is told to stop.
@@ -168,6 +170,7 @@ fn run_as(
     access: Option<&Access>,
     manner: Manner,
 ) -> Result<()> {
+    memory::give_back_large();
     let mut prepared = origin.prepare(&file, &[])?;
     let mut locks = std::mem::take(&mut prepared.host.locks);
     warnings.append(&mut prepared.host.warnings);
@@ -178,12 +181,13 @@ fn run_as(
     let matters = Matters::of_cluster(&file, &prepared);
     let directory = Directory::of(&prepared.settings, &prepared.host.config);
     let first = slow::started_in_cluster(&file, directory.own_name(), &prepared.host.config);
-    let mut effective = Effective { file, prepared };
-    remove(&effective.prepared.disowned)?;
-    sweep_routes(&effective.prepared.host).map_err(|error| os(&error))?;
-    let beats = Beats::open(&effective.prepared.heartbeats).map_err(|error| os(&error))?;
+    remove(&prepared.disowned)?;
+    sweep_routes(&prepared.host).map_err(|error| os(&error))?;
+    let beats = Beats::open(&prepared.heartbeats).map_err(|error| os(&error))?;
     let nothing = (&Orders::default(), None);
-    let mut fast = begin(&effective.prepared, nothing, beats, Vec::new(), &mut shell)?;
+    let mut effective = Effective { file, installs: prepared.host.installs.clone() };
+    let mut fast = begin(prepared, nothing, beats, Vec::new(), &mut shell)?;
+    memory::give_back_freed();
     let late = be_on_time(&effective.file);
     if origin.role == Role::Node {
         warnings.extend(late);
@@ -254,23 +258,20 @@ fn renew<'s>(
     let held: Vec<IpAddr> = locks.iter().map(|(address, _)| *address).collect();
     // What is on the interfaces is looked at again: the judgement of the file is older than the
     // last moments of the run.
-    let prepared = origin.prepare(&file, &held);
-    let (effective, refused) = match prepared {
-        Ok(prepared) => (Effective { file, prepared }, None),
+    let (file, mut prepared, refused) = match origin.prepare(&file, &held) {
+        Ok(prepared) => (file, prepared, None),
         Err(why) => {
             let prepared = origin.prepare(&old.file, &held)?;
-            (Effective { file: old.file, prepared }, Some(why))
+            (old.file, prepared, Some(why))
         }
     };
-    let Effective { file, mut prepared } = effective;
     quorum::follow(&mut prepared.settings, &old_voters, &file);
     locks.append(&mut prepared.host.locks);
     locks.retain(|(address, _)| file.addresses().any(|vip| vip == *address));
-    let kept = &prepared.host.installs;
-    let is_kept = |old: &Install| {
-        kept.iter().any(|new| (new.ifindex, new.address) == (old.ifindex, old.address))
-    };
-    let orphans = old.prepared.host.installs.into_iter().filter(|old| !is_kept(old)).collect();
+    let kept = prepared.host.installs.iter().map(|new| (new.ifindex, new.address));
+    let kept: BTreeSet<(u32, IpAddr)> = kept.collect();
+    let is_kept = |old: &Install| kept.contains(&(old.ifindex, old.address));
+    let orphans = old.installs.into_iter().filter(|old| !is_kept(old)).collect();
     let matters = Box::new(Matters::of_cluster(&file, &prepared));
     let told = match refused {
         None => ToSlow::Renewed(matters),
@@ -285,14 +286,17 @@ fn renew<'s>(
         None => Beats::open(&prepared.heartbeats),
     };
     let beats = beats.map_err(|error| os(&error))?;
-    let mut fast = begin(&prepared, (&orders, leases), beats, orphans, shell)?;
+    let heartbeats = prepared.heartbeats.clone();
+    let effective = Effective { file, installs: prepared.host.installs.clone() };
+    let mut fast = begin(prepared, (&orders, leases), beats, orphans, shell)?;
     // The orphans have left their interfaces by now.
-    fast.forget(&prepared.heartbeats)?;
-    Ok((fast, Effective { file, prepared }))
+    fast.forget(&heartbeats)?;
+    memory::give_back_freed();
+    Ok((fast, effective))
 }
 
 fn begin<'s>(
-    prepared: &PreparedCluster,
+    prepared: PreparedCluster,
     (orders, leases): (&Orders, Option<Memory>),
     beats: Beats,
     orphans: Vec<Install>,
@@ -301,26 +305,26 @@ fn begin<'s>(
     let PreparedCluster { host, settings, keys, heartbeats: _, disowned: _ } = prepared;
     let at = now();
     let secret = secret()?;
-    let mut node =
-        Node::in_cluster(host.config.clone(), settings.clone(), keys.clone(), secret, at);
+    let names = settings.names.clone();
+    let groups: Vec<_> = settings.groups.iter().map(|group| group.name.clone()).collect();
+    let mut node = Node::in_cluster(host.config.clone(), settings, keys, secret, at);
     if let Some(memory) = leases {
         node.recall_leases(memory);
     }
     let number = |name: &str| {
-        let position = settings.names.iter().position(|known| **known == *name);
+        let position = names.iter().position(|known| **known == *name);
         position.map(|position| NodeId(position as u16))
     };
     for drained in orders.drained.iter().filter_map(|name| number(name)) {
         step(&mut node, at, Input::Drain { node: drained, drained: true });
     }
     for (group, placed) in &orders.placed {
-        let group = settings.groups.iter().position(|known| known.name == *group);
+        let group = groups.iter().position(|known| known == group);
         if let (Some(group), Some(placed)) = (group, number(placed)) {
             step(&mut node, at, Input::Place { group, node: Some(placed) });
         }
     }
-    let names = settings.names.clone();
-    let beginning = Beginning { prepared: host, node, beats: Some(beats), names, orphans };
+    let beginning = Beginning { prepared: &host, node, beats: Some(beats), names, orphans };
     FastLoop::new(beginning, shell)
 }
 

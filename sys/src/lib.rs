@@ -22,6 +22,7 @@ pub mod event;
 mod filter;
 pub mod icmp;
 pub mod instance;
+pub mod memory;
 pub mod netlink;
 pub mod netns;
 pub mod packet;

@@ -31,10 +31,9 @@ pub fn set_fifo_priority(priority: u8) -> Result<()> {
     })
 }
 
-/// Keeps all memory of the process, also what it will take later, from being swapped out: what is
-/// mapped now, the program with all that it does rarely, is read in and stays; what is mapped later
-/// stays once it has been touched, so that a thread does not cost the whole of the stack that it
-/// might use.
+/// Keeps all memory of the process that is in use, and all that will be, from being swapped out or
+/// dropped: each page stays from when it was first touched, the program's own included. Not the rest of
+/// the program, most of which does what a daemon never does.
 ///
 /// Refused (`EPERM`) unless `RLIMIT_MEMLOCK` is unlimited or `CAP_IPC_LOCK` is in effect: under a
 /// limit the call may succeed and a later allocation fail, which is worse than a page fault.
@@ -50,13 +49,11 @@ pub fn lock_memory() -> Result<()> {
             "needs CAP_IPC_LOCK outside of any user namespace, or LimitMEMLOCK=infinity",
         ));
     }
-    // In this order: each call replaces what the one before said of the future.
-    for flags in [libc::MCL_CURRENT, libc::MCL_FUTURE | libc::MCL_ONFAULT] {
-        // SAFETY: mlockall(2) takes numbers only.
-        raw::check(unsafe { libc::mlockall(flags) })
-            .map_err(|error| Error::new(OPERATION, error))?;
-    }
-    Ok(())
+    let flags = libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT;
+    // SAFETY: mlockall(2) takes numbers only.
+    raw::check(unsafe { libc::mlockall(flags) })
+        .map(drop)
+        .map_err(|error| Error::new(OPERATION, error))
 }
 
 /// Whether the limit does not count: `CAP_IPC_LOCK` lifts it, but only in the first user

@@ -72,7 +72,8 @@ pub struct Ledger {
     pub story: VecDeque<Told>,
     /// How the file calls each check, by number.
     pub check_names: Vec<String>,
-    group_of: BTreeMap<IpAddr, Arc<str>>,
+    /// In the order of the addresses; small, since there may be ten thousand.
+    group_of: Vec<(IpAddr, Arc<str>)>,
     causes: BTreeMap<Arc<str>, Cause>,
     /// The last sign of life of who is dead.
     last_signs: BTreeMap<Arc<str>, Instant>,
@@ -91,7 +92,7 @@ impl Default for Ledger {
             lost: 0,
             story: VecDeque::new(),
             check_names: Vec::new(),
-            group_of: BTreeMap::new(),
+            group_of: Vec::new(),
             causes: BTreeMap::new(),
             last_signs: BTreeMap::new(),
             told: watch::Sender::new(0),
@@ -109,9 +110,11 @@ impl Ledger {
     ) {
         self.group_of =
             groups.flat_map(|(name, vips)| vips.iter().map(|vip| (*vip, name.clone()))).collect();
+        self.group_of.sort_unstable();
         let vips = &self.group_of;
-        self.transitions.retain(|(vip, _, _), _| vips.contains_key(vip));
-        self.causes.retain(|group, _| vips.values().any(|known| known == group));
+        let place = |vip: &IpAddr| vips.binary_search_by_key(vip, |(known, _)| *known);
+        self.transitions.retain(|(vip, _, _), _| place(vip).is_ok());
+        self.causes.retain(|group, _| vips.iter().any(|(_, known)| known == group));
         self.checks.retain(|name, _| check_names.contains(name));
         for name in &check_names {
             self.checks.entry(name.clone()).or_default();
@@ -182,7 +185,8 @@ impl Ledger {
     }
 
     fn cause(&self, vip: IpAddr) -> Option<&Cause> {
-        self.causes.get(self.group_of.get(&vip)?)
+        let place = self.group_of.binary_search_by_key(&vip, |(known, _)| *known).ok()?;
+        self.causes.get(&self.group_of[place].1)
     }
 
     fn note_takeover(&mut self, vip: IpAddr, at: Instant) {
