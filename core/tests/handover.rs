@@ -156,7 +156,7 @@ impl Move {
 
 #[test]
 fn a_move_between_two_that_hear_each_other() {
-    let mut giver = Move::lingering().wait(LINGER - NANO);
+    let mut giver = Move::lingering().wait(LINGER.saturating_sub(NANO));
     let holds = Facts { quieted: true, ..heard(GIVE, HOLDS) };
     assert_eq!(giver.step(&holds), None, "what still comes here is served");
     giver.now = giver.now + NANO;

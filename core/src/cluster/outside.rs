@@ -65,7 +65,7 @@ impl Doubt {
                 self.here = true;
                 self.accused = accused;
                 let since = *self.sound_since.get_or_insert(now);
-                if self.times > 0 && now.since(since) >= pause(self.times) {
+                if now.since(since) >= pause(self.times) {
                     *self =
                         Self { here: true, accused, sound_since: Some(since), ..Self::default() };
                 }

@@ -10,7 +10,7 @@ use standin_core::wire::mac::Mac;
 
 use crate::support::{
     AT_BRAIN, BRAIN, HIGHER, LARRY, LOWER, OTHER, OURS, Stage, WINDOW, adds, announces, asks,
-    asserts, is_probe, ms, probes, removes, vouches_for,
+    asserts, is_probe, just_under, ms, probes, removes, vouches_for,
 };
 
 /// No two announcements in defence come closer than this.
@@ -145,7 +145,7 @@ fn a_probe_of_a_watched_host_is_a_reason_to_say_where_it_is() {
         assert_eq!(stage.hear(probes(by)), Meaning::None);
         assert_eq!(stage.did(announces), told, "{by}");
         assert_eq!(stage.vip.place(), Place::Held);
-        stage.run_confirming(ms(1000) - NANO);
+        stage.run_confirming(just_under(ms(1000)));
         stage.done.clear();
         stage.hear(probes(by));
         assert!(!stage.did(announces), "just said");
@@ -301,7 +301,7 @@ fn a_late_defence_keeps_the_distance_of_any_other() {
     let mut stage = Stage::held(AT_BRAIN);
     stage.hear(asserts(HIGHER));
     assert!(stage.did(announces));
-    stage.run_confirming(DEFEND_INTERVAL - ms(1000));
+    stage.run_confirming(ms(9000));
     stage.act(Vip::handle_lost);
     stage.done.clear();
     stage.hear(asserts(LOWER));

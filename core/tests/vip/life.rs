@@ -8,7 +8,7 @@ use standin_core::vip::{Place, Vip};
 use standin_core::{Action, Instant};
 
 use crate::support::{
-    AT_BRAIN, HIGHER, Stage, WINDOW, adds, announces, asserts, is_probe, ms, removes,
+    AT_BRAIN, HIGHER, Stage, WINDOW, adds, announces, asserts, is_probe, just_under, ms, removes,
 };
 
 /// What an earlier run left is renewed before its rest of life is over.
@@ -87,7 +87,7 @@ fn nothing_is_added_before_the_whole_question_went_unanswered() {
     let mut stage = Stage::new(AT_BRAIN);
     let start = stage.now;
     stage.want();
-    stage.run(WINDOW - Duration::from_nanos(1));
+    stage.run(just_under(WINDOW));
     assert_eq!(stage.times(start, is_probe), [Duration::ZERO, WINDOW / 3, WINDOW * 2 / 3]);
     assert!(!stage.did(adds));
     stage.run(Duration::from_nanos(1));
@@ -164,9 +164,7 @@ fn nothing_is_asked_ahead_on_a_link_that_is_down() {
 /// A process that did not run for a lifetime cannot know what the kernel still has.
 #[test]
 fn an_addition_that_was_never_confirmed_lapses_with_its_lifetime() {
-    for (stalled, lapses) in
-        [(ADDRESS_LIFETIME - Duration::from_nanos(1), false), (ADDRESS_LIFETIME, true)]
-    {
+    for (stalled, lapses) in [(just_under(ADDRESS_LIFETIME), false), (ADDRESS_LIFETIME, true)] {
         let mut stage = Stage::asking(AT_BRAIN);
         stage.run(WINDOW);
         assert_eq!(stage.vip.place(), Place::Adding);

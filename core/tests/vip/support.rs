@@ -35,6 +35,10 @@ pub const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+pub fn just_under(length: Duration) -> Duration {
+    length.saturating_sub(Duration::from_nanos(1))
+}
+
 /// 'I have this address.'
 pub fn asserts(by: Mac) -> Heard {
     Heard { mac: by, asserts: Some(VIP), asks: None }
