@@ -111,6 +111,12 @@ fn a_packet_is_filled_to_its_last_byte_and_no_further() {
     });
     assert_eq!(packet.len(), PACKET_LENGTH_MAX);
     assert!(gate("brain").open(&packet).is_ok());
+    // Room for the head of the states and for none of them.
+    sealed(&header(), |draft| {
+        draft.section(200, &vec![1; room - 3 - (3 + 2)]).unwrap();
+        assert_eq!((draft.room(), draft.vip_states(0, &[READY])), (5, 0));
+        assert_eq!(draft.room(), 5, "nothing was written");
+    });
     assert!(Full.to_string().contains("1200"), "{Full}");
 }
 
