@@ -358,6 +358,22 @@ fn runs_long_past_are_not_believed_either() {
     assert_eq!(verdicts, expected);
 }
 
+/// An answer that was under way when it was asked for already says nothing about a later question.
+#[test]
+fn an_answer_to_one_challenge_does_not_end_the_next() {
+    let (mut pinky, mut brain) = (Node::start("pinky", 1), Node::start("brain", 1));
+    let packet = brain.send(pinky.id);
+    hear(&mut pinky, &packet, 0);
+    let (first, second) = (pinky.send(brain.id), pinky.send(brain.id));
+    assert_eq!(verdict(&mut brain, &first), NEW_RUN);
+    let stranger = Node::start("pinky", 2).send(brain.id);
+    assert_eq!(verdict(&mut brain, &stranger), UNKNOWN);
+    let asked = brain.session(pinky.id).outgoing().challenge;
+    assert!(asked.is_some());
+    assert_eq!(verdict(&mut brain, &second), EVIDENCE);
+    assert_eq!(brain.session(pinky.id).outgoing().challenge, asked);
+}
+
 /// A second machine with the peer's name, or a series of restarts, can push a run out of memory that
 /// still lives. It proves itself anew, and nothing that it sent before counts again.
 #[test]
