@@ -15,7 +15,7 @@ pub fn read(line: &str) -> Result<(Vec<Turn>, usize), &'static str> {
     let open = line.find('(').ok_or("expected '(' behind it")?;
     let mut depth = 0_u32;
     let mut close = None;
-    for (at, letter) in line.char_indices() {
+    for (at, letter) in line.char_indices().skip_while(|(at, _)| *at < open) {
         match letter {
             '(' | '{' => depth += 1,
             ')' | '}' => depth = depth.saturating_sub(1),
@@ -147,6 +147,7 @@ mod tests {
             "~SEQ",
             "~SEQ(",
             "~SEQ(A)",
+            "~SEQ) (A, 3)",
             "~SEQ(A, x)",
             "~SEQ(A, 1, 0, 5)",
             "~FOO(A, 1)",
