@@ -189,6 +189,26 @@ fn what_a_node_of_a_cluster_lets_go_is_not_missed() {
 }
 
 #[test]
+fn a_question_ends_when_nobody_wants_its_answer_nor_soon_will() {
+    for (anticipated, reason, ends) in [
+        (false, Reason::HomeAlive, true),
+        (false, Reason::Stopping, true),
+        (true, Reason::HomeAlive, false),
+        (true, Reason::Stopping, true),
+    ] {
+        let mut waiting = Stage::asking(AT_BRAIN);
+        waiting.hear(asserts(HIGHER));
+        for mut stage in [Stage::asking(AT_BRAIN), waiting] {
+            let before = stage.vip.place();
+            stage.act(|vip, around| vip.anticipate(around, anticipated));
+            stage.act(|vip, around| vip.unwant(around, reason));
+            let expected = if ends { Place::Away } else { before };
+            assert_eq!(stage.vip.place(), expected, "{anticipated}, {reason:?}");
+        }
+    }
+}
+
+#[test]
 fn a_run_that_stops_waits_for_no_successor() {
     let mut stage = Stage::held(AT_BRAIN);
     stage.act(|vip, around| vip.unwant(around, Reason::HomeAlive));
