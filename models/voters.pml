@@ -63,10 +63,22 @@ bool all;
 #define AGREES(a, v) (a == v || !HAS(VOTERS(present[a]), v) || said[a * N + v] == 1 || said[a * N + v] == 2)
 #define CALM(a, v) (a == v || !HAS(VOTERS(present[a]), v) || said[a * N + v] >= 2)
 
+/* Those of the present voters that have settled, as far as a knows. */
+#define CALM_BIT(a, v) (HAS(VOTERS(present[a]), v) && CALM(a, v) -> 1 << (v) : 0)
+#define CALM_SET(a) (CALM_BIT(a, 0) + CALM_BIT(a, 1) + CALM_BIT(a, 2) + CALM_BIT(a, 3))
+/* A voter that leaves need not have settled: it may be dead. */
+#define CALM_OR_GOES(a, v) (!HAS(VOTERS(present[a] + 1), v) || CALM(a, v))
+
 #ifdef JUMPING
 #define MAY_CHANGE(a) true
 #else
-#define MAY_CHANGE(a) (!both[a] && keeps[a] == 0 && CALM(a, 0) && CALM(a, 1) && CALM(a, 2) && CALM(a, 3))
+#ifdef MINORITY
+#define ENOUGH(a) true
+#else
+#define ENOUGH(a) MAJORITY(CALM_SET(a), present[a])
+#endif
+#define MAY_CHANGE(a) (!both[a] && keeps[a] == 0 && ENOUGH(a) && CALM_OR_GOES(a, 0) && \
+    CALM_OR_GOES(a, 1) && CALM_OR_GOES(a, 2) && CALM_OR_GOES(a, 3))
 #endif
 
 /* The kernel may answer for as long as a majority of each electorate is alive. */

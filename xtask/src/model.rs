@@ -75,6 +75,13 @@ const SEARCHES: &[Search] = &[
     two("voters: settled too early", VOTERS, &["L=1", "SETTLING=0"]),
     two("voters: settled only for oneself", VOTERS, &["L=1", "SAID_AT_ONCE"]),
     two("voters: changed while unsettled", VOTERS, &["L=1", "JUMPING"]),
+    never(
+        "voters: two of three go, one restarts",
+        VOTERS,
+        &["L=1", "RESTARTS=1", "V1=7", "V2=6", "V3=4"],
+    ),
+    never("voters: one comes, a dead one goes", VOTERS, &["L=1", "V1=3", "V2=7", "V3=6"]),
+    two("voters: the others are no majority", VOTERS, &["L=1", "V1=7", "V2=6", "V3=4", "MINORITY"]),
     long(two("voters: settled too early, finer time", VOTERS, &["L=2", "SETTLING=0"])),
 ];
 
