@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use standin_core::place::NodeId;
+use standin_sim::file::Edit;
 use standin_sim::random::Random;
 use standin_sim::scenario::{Manner, QuorumPlan};
 use standin_sim::{HostId, Operation, Scenario, World};
@@ -180,6 +181,40 @@ fn a_fencing_command_counts_where_it_worked() {
         assert_held(&world, BRAIN);
     }
     assert!(worked > 0 && failed > 0, "{worked} worked, {failed} failed");
+}
+
+/// A voter is dead for good: the others go on without it, also where it comes back and knows of
+/// nothing. The half of two may not.
+#[test]
+fn a_dead_voter_is_removed_where_the_others_are_a_majority() {
+    let mut scenario = voting(2, 1, ms(500));
+    scenario.reloads = true;
+    let mut world = settled(scenario);
+    world.operate(&Operation::Power(2, false));
+    world.run(ms(3000));
+    for host in [PINKY, BRAIN] {
+        world.operate(&Operation::Reload(host, Edit::Voters(0)));
+        world.run(ms(1000));
+    }
+    world.run(ms(4000));
+    assert_held(&world, PINKY);
+    assert!(!story(&world).contains("keeps its file"), "{}", story(&world));
+    world.operate(&Operation::Power(2, true));
+    world.run(ms(3000));
+    assert_held(&world, PINKY);
+    world.operate(&Operation::Power(BRAIN, false));
+    world.run(ms(3000));
+    assert!(world.answerers(vip(&world)).is_empty(), "{}", story(&world));
+
+    let mut scenario = voting(1, 1, ms(500));
+    scenario.reloads = true;
+    let mut world = settled(scenario);
+    world.operate(&Operation::Power(1, false));
+    world.run(ms(3000));
+    world.operate(&Operation::Reload(PINKY, Edit::Voters(0)));
+    world.run(ms(3000));
+    assert!(story(&world).contains("no majority of the present voters"), "{}", story(&world));
+    assert!(world.answerers(vip(&world)).is_empty(), "{}", story(&world));
 }
 
 /// Nobody hears it, and nobody else answers.

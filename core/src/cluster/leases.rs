@@ -5,6 +5,7 @@
 //! only when the kernel answers for the group no more, or is quiet and about to end.
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -242,27 +243,42 @@ impl Leases {
         (said.is_some(), said.is_some_and(|(_, settled)| settled))
     }
 
-    /// Whether these voters may come next; `heard` says which members are. Who goes by them already
-    /// has asked the same before.
+    /// Whether voters of these names may come next; `heard` says which members are. Who goes by them
+    /// already has asked the same before. One that leaves need not have settled, since it may be
+    /// dead; but then the others have to be a majority of the present voters without it. Those of the
+    /// voters before the present that may grant by these before alone are no majority of theirs then.
     pub(crate) fn judge_settled(
         &self,
         settings: &Settings,
-        next: &Electorate,
+        next: &[&str],
         heard: impl Fn(usize) -> bool,
         now: Instant,
     ) -> Result<(), ChangeRefused> {
-        let unsettled = |node| Err(ChangeRefused::Unsettled { voter: settings.name(node).into() });
+        let name = |node| String::from(settings.name(node));
         if !self.is_settled(now) {
-            return unsettled(settings.me);
+            return Err(ChangeRefused::Unsettled { voter: name(settings.me) });
         }
+        let (present, tag) = (self.quorum.voters.present, Electorate::named(next).tag);
+        let (mut settled, mut missing) = (NodeSet::only(settings.me), None);
         for (place, member) in settings.members.iter().enumerate() {
-            let votes = self.quorum.voters.present.voters.contains(member.node);
-            let is_ahead = self.goes_by[place].is_some_and(|(theirs, _)| theirs == next.tag);
-            if votes && !(heard(place) && (self.agrees(place).1 || is_ahead)) {
-                return unsettled(member.node);
+            let is_ahead = self.goes_by[place].is_some_and(|(theirs, _)| theirs == tag);
+            if !present.voters.contains(member.node) {
+                continue;
+            }
+            if heard(place) && (self.agrees(place).1 || is_ahead) {
+                settled.insert(member.node);
+            } else if next.contains(&settings.name(member.node)) {
+                return Err(ChangeRefused::Unsettled { voter: name(member.node) });
+            } else {
+                missing = Some(member.node);
             }
         }
-        Ok(())
+        match missing {
+            Some(node) if !present.is_majority(settled) => {
+                Err(ChangeRefused::Needed { voter: name(node) })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// A member asks; its answers wait for the next word to it.

@@ -36,6 +36,11 @@ impl Electorate {
         }
     }
 
+    /// The electorate of these names, where nobody asks for their numbers.
+    pub fn named(voters: &[&str]) -> Self {
+        Self::new(voters.iter().map(|name| (*name, None)))
+    }
+
     /// The fewest votes that are more than half.
     pub fn majority(&self) -> usize {
         self.size / 2 + 1
@@ -110,6 +115,12 @@ pub enum ChangeRefused {
         /// Which.
         voter: String,
     },
+    /// A voter that is to go has not changed over to the present file, or is not heard, and the
+    /// others are no majority without it: it may be the half that somebody holds a lease by.
+    Needed {
+        /// Which.
+        voter: String,
+    },
 }
 
 impl fmt::Display for ChangeRefused {
@@ -130,6 +141,12 @@ impl fmt::Display for ChangeRefused {
                 f,
                 "the voters changed before and {voter} has not taken that over yet, or is not \
                  heard: reload it, wait until `standin status` shows it, then try again"
+            ),
+            Self::Needed { voter } => write!(
+                f,
+                "{voter} is not heard, or has not taken over the latest change, and without it the \
+                 others are no majority of the present voters: start it again, or another under its \
+                 name, then try again"
             ),
         }
     }

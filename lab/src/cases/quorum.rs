@@ -16,6 +16,7 @@ use standin_sys::signal::{SIGCONT, SIGHUP, SIGSTOP};
 use super::cluster::run;
 use super::{Case, alone};
 use crate::daemon::Daemon;
+use crate::event::Event;
 use crate::story::Lab;
 use crate::wait::{self, PATIENCE};
 use crate::watcher::Watcher;
@@ -34,6 +35,11 @@ pub const CASES: &[Case] = &[
     alone("quorum_moves", "planned moves: nothing lost, and one agreed overlap", moves),
     alone("quorum_restart_keep", "restart with --keep: never two, and soon there", restart_keep),
     alone("quorum_add_witness", "a witness is added by reloads, one at a time", add_witness),
+    alone(
+        "quorum_remove_dead_voter",
+        "a dead witness is removed, and comes back unheard",
+        remove_dead_voter,
+    ),
 ];
 
 /// Longer than a busy machine keeps a process waiting: a lease that lapses for that is no failure of
@@ -51,6 +57,7 @@ struct Voters<'w, 'l> {
     nodes: usize,
     /// How many of them are in the file.
     listed: RefCell<usize>,
+    lease: Duration,
     daemons: RefCell<Vec<Option<Daemon>>>,
 }
 
@@ -62,12 +69,17 @@ impl<'w, 'l> Voters<'w, 'l> {
         let hosts = vec![world.pinky.clone(), world.brain.clone(), snowball, edward];
         run(world.lab, &world.pinky, &format!("keygen {}/key", Lab::directory().display()))?;
         let daemons = RefCell::new(hosts.iter().map(|_| None).collect());
-        Ok(Self { world, hosts, nodes, listed: RefCell::new(3), daemons })
+        Ok(Self { world, hosts, nodes, listed: RefCell::new(3), lease: LEASE, daemons })
     }
 
     /// Starts three, and waits until Brain has its address.
     fn start(world: &'w World<'l>, nodes: usize) -> Result<Self> {
-        let voters = Self::new(world, nodes)?;
+        Self::start_leased(world, nodes, LEASE)
+    }
+
+    /// The same with a lease of this length.
+    fn start_leased(world: &'w World<'l>, nodes: usize, lease: Duration) -> Result<Self> {
+        let voters = Self { lease, ..Self::new(world, nodes)? };
         for host in [2, 0, 1] {
             voters.start_one(host)?;
         }
@@ -90,7 +102,7 @@ impl<'w, 'l> Voters<'w, 'l> {
             lines(0..self.nodes),
             lines(self.nodes..listed),
             vip(),
-            LEASE.as_millis(),
+            self.lease.as_millis(),
             path(host, "sock")
         );
         fs::write(path(host, "toml"), file).context("write the file of the cluster")
@@ -140,6 +152,14 @@ impl<'w, 'l> Voters<'w, 'l> {
         let watcher = Watcher::start(self.world, vip(), &self.hosts[..self.nodes])?;
         watcher.wait_answered_by("brain", 0)?;
         Ok(watcher)
+    }
+
+    /// A voter reads its file again; what it says to that.
+    fn reload(&self, host: usize, word: &str) -> Result<Event> {
+        self.write(host)?;
+        let mark = self.daemon(host, |daemon| Ok(daemon.mark()))?;
+        self.daemon(host, |daemon| daemon.signal(SIGHUP))?;
+        self.daemon(host, |daemon| daemon.wait_after(mark, word, PATIENCE))
     }
 
     fn stop_all(self) -> Result<()> {
@@ -403,10 +423,7 @@ fn add_witness(lab: &Lab) -> Result<()> {
     *voters.listed.borrow_mut() = 4;
     voters.start_one(3)?;
     for host in [2, 0, 1] {
-        let mark = voters.daemon(host, |daemon| Ok(daemon.mark()))?;
-        voters.write(host)?;
-        voters.daemon(host, |daemon| daemon.signal(SIGHUP))?;
-        voters.daemon(host, |daemon| daemon.wait_after(mark, "reloaded", PATIENCE).map(drop))?;
+        voters.reload(host, "reloaded")?;
     }
     wait::until_true("every voter has taken it over", PATIENCE, || {
         voters.ask(1, "status").is_ok_and(|status| {
@@ -415,10 +432,7 @@ fn add_witness(lab: &Lab) -> Result<()> {
     })?;
     lab.say("two at once are refused");
     *voters.listed.borrow_mut() = 2;
-    voters.write(0)?;
-    let mark = voters.daemon(0, |daemon| Ok(daemon.mark()))?;
-    voters.daemon(0, |daemon| daemon.signal(SIGHUP))?;
-    let refused = voters.daemon(0, |daemon| daemon.wait_after(mark, "reload-refused", PATIENCE))?;
+    let refused = voters.reload(0, "reload-refused")?;
     ensure!(refused.message().contains("voters change one at a time"), "{refused:?}");
     lab.say("three of the four are enough");
     voters.hosts[2].kill_processes()?;
@@ -427,6 +441,37 @@ fn add_witness(lab: &Lab) -> Result<()> {
     verdict.never_two(false)?;
     let silence = verdict.longest_silence();
     lab.say(format!("the longest time without an answer: {} ms", silence.as_millis()));
+    ensure!(silence < LEASE, "it lapsed for {} ms", silence.as_millis());
+    voters.stop_all()
+}
+
+fn remove_dead_voter(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let voters = Voters::start(&world, 2)?;
+    let watcher = voters.watch()?;
+    wait::throughout("it stays", 3 * LEASE, || voters.holders() == ["brain"])?;
+    lab.say("the witness dies for good, and is taken out of the file");
+    voters.hosts[2].kill_processes()?;
+    wait::throughout("it stays", 4 * LEASE, || voters.holders() == ["brain"])?;
+    *voters.listed.borrow_mut() = 2;
+    for host in [0, 1] {
+        voters.reload(host, "reloaded")?;
+    }
+    for host in [0, 1] {
+        wait::until_true("both have settled without it", PATIENCE, || {
+            voters.ask(host, "status").is_ok_and(|status| status["authority"]["settled"] == true)
+        })?;
+    }
+    let status = voters.ask(1, "status")?;
+    ensure!(status["authority"]["voters"].as_array().is_some_and(|all| all.len() == 2), "{status}");
+    lab.say("with the file of before it may come back: nobody listens to it");
+    *voters.listed.borrow_mut() = 3;
+    voters.start_one(2)?;
+    wait::throughout("it stays", 4 * LEASE, || voters.holders() == ["brain"])?;
+    voters.hosts[2].kill_processes()?;
+    let verdict = watcher.finish()?;
+    verdict.never_two(false)?;
+    let silence = verdict.longest_silence();
     ensure!(silence < LEASE, "it lapsed for {} ms", silence.as_millis());
     voters.stop_all()
 }

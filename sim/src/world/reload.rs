@@ -38,9 +38,8 @@ impl World {
             let names = (self.scenario.voters(old.voters), self.scenario.voters(file.voters));
             let old: Vec<&str> = names.0.iter().map(String::as_str).collect();
             let new: Vec<&str> = names.1.iter().map(String::as_str).collect();
-            let next = self.scenario.electorate(file.voters);
             let judged = judge_change(&old, &new);
-            let judged = judged.and_then(|()| process.node.judge_voters_settled(&next));
+            let judged = judged.and_then(|()| process.node.judge_voters_settled(&new));
             if let Err(why) = judged {
                 self.tell(Some(id), || format!("keeps its file: {why}"));
                 return;

@@ -11,7 +11,7 @@ use super::{FastLoop, STOP_PATIENCE};
 use crate::failure::Result;
 use crate::file::ClusterFile;
 use crate::host::os;
-use crate::host::quorum::{electorate, voters};
+use crate::host::quorum::voters;
 use crate::link::{Answer, Command, Order, Orders, ToFast, ToSlow};
 
 impl FastLoop<'_> {
@@ -111,8 +111,7 @@ impl FastLoop<'_> {
     /// Why other voters, or the same in another order, cannot be taken over now.
     fn voters_unsettled(&self, file: &ClusterFile) -> Option<String> {
         let same = self.names.iter().map(|name| &**name).eq(voters(file));
-        let next = electorate(&voters(file), file);
-        let judged = self.node.judge_voters_settled(&next);
+        let judged = self.node.judge_voters_settled(&voters(file));
         judged.err().filter(|_| !same).map(|refused| refused.to_string())
     }
 

@@ -19,7 +19,7 @@ use crate::config::VipId;
 use crate::decide::Reason;
 use crate::heartbeat::Opened;
 use crate::io::Action;
-use crate::lease::electorate::{ChangeRefused, Electorate};
+use crate::lease::electorate::ChangeRefused;
 use crate::lease::message;
 use crate::place::{Life, NodeId, NodeSet};
 use crate::time::{Instant, Spoken};
@@ -55,11 +55,11 @@ impl Node {
         }
     }
 
-    /// Whether these voters may be taken over by a reload now, in place of the present ones.
+    /// Whether voters of these names may be taken over by a reload now, in place of the present ones.
     ///
     /// # Errors
     /// Who has taken over neither the present ones nor these.
-    pub fn judge_voters_settled(&self, next: &Electorate) -> Result<(), ChangeRefused> {
+    pub fn judge_voters_settled(&self, next: &[&str]) -> Result<(), ChangeRefused> {
         let Some(cluster) = &self.cluster else { return Ok(()) };
         let Some(leases) = &cluster.leases else { return Ok(()) };
         let heard = |member: usize| cluster.members[member].is_heard();
