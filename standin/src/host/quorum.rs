@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use standin_core::cluster::settings::{
     Authority, GroupSettings, OnDoubt as CoreOnDoubt, Quorum, Settings,
@@ -43,9 +44,24 @@ pub fn guarded(file: &ClusterFile) -> Result<bool> {
     .advice(format!("or lease = \"{least}\": then the lifetime of the addresses keeps it")))
 }
 
+/// What this kernel's nftables can do. It is asked once: each of a dozen questions is a transaction
+/// that is taken back, for which the kernel waits until no processor looks at it any more. That takes
+/// some hundred milliseconds on a busy host, and a reload in which they pass renews no lease.
+///
+/// # Errors
+/// Nothing can be asked; then the next call asks again.
+pub fn support() -> standin_sys::Result<&'static Support> {
+    static SUPPORT: OnceLock<Support> = OnceLock::new();
+    if let Some(known) = SUPPORT.get() {
+        return Ok(known);
+    }
+    let asked = Support::probe()?;
+    Ok(SUPPORT.get_or_init(|| asked))
+}
+
 /// Why the kernel cannot guard the addresses of the file; none where it can.
 pub fn unguarded(file: &ClusterFile) -> Option<String> {
-    let support = match Support::probe() {
+    let support = match support() {
         Ok(support) => support,
         Err(error) => return Some(error.to_string()),
     };

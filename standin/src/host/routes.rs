@@ -7,7 +7,6 @@ use std::net::IpAddr;
 
 use standin_core::heartbeat::fingerprint;
 use standin_sys::netlink::LocalRoute;
-use standin_sys::netlink::nftables::Support;
 use standin_sys::sysctl;
 
 use super::quorum::table_name;
@@ -22,7 +21,7 @@ pub fn metric(cluster: &str) -> u32 {
 
 /// Why this kernel cannot silence routes whose holder dies; none where it can.
 pub fn unguarded() -> Option<String> {
-    match Support::probe() {
+    match super::quorum::support() {
         Ok(support) if support.covers_routes() => None,
         Ok(support) => Some(match support.missing().first() {
             Some(error) => error.to_string(),
