@@ -29,7 +29,7 @@ const WATCH: Duration = Duration::from_secs(8);
 /// Whose renewals are counted.
 const LEASE: Duration = Duration::from_millis(60);
 const QUIET_AFTER: Duration = Duration::from_secs(5);
-const COUNTED: Duration = Duration::from_secs(10);
+const COUNTED: Duration = Duration::from_secs(30);
 /// Processes that do nothing but take processors.
 const SPINNERS: usize = 4;
 
@@ -49,6 +49,7 @@ pub fn measure(lab: &Lab, words: &[String]) -> Result<()> {
         match what.as_str() {
             "power-off" => power_off(&world, &pair)?,
             "moves" => moves(&world, &pair, amount)?,
+            "steady" => steady(&world, &pair, Duration::from_secs_f64(amount))?,
             "drain" => drain(&world, &pair)?,
             "stop" => stop(&world, &pair)?,
             "restart" => restart(&world, &pair)?,
@@ -118,6 +119,14 @@ fn moves(world: &World<'_>, pair: &Pair<'_, '_>, count: f64) -> Result<Value> {
         made += 1.0;
         to = next;
     }
+    Ok(figures(client))
+}
+
+/// Nothing happens for a while.
+fn steady(world: &World<'_>, pair: &Pair<'_, '_>, time: Duration) -> Result<Value> {
+    let client = client(world)?;
+    pair.settle();
+    std::thread::sleep(time);
     Ok(figures(client))
 }
 

@@ -34,12 +34,15 @@ const ALL_FOUR: &[&str] = &["standin-10ms", "keepalived-fast", "standin", "keepa
 
 /// With a lease of a majority: two nodes and a witness.
 const QUORUM: &str = "standin-quorum-60ms";
+/// The same with the shortest lease there is.
+const QUORUM_LEAST: &str = "standin-quorum-50ms";
 const AND_QUORUM: &[&str] =
     &["standin-10ms", "keepalived-fast", "standin", "keepalived-default", QUORUM];
 
 const ROUND: &[Round] = &[
     Round { what: "power-off", subjects: AND_QUORUM },
     Round { what: "moves", subjects: &["standin", QUORUM] },
+    Round { what: "steady", subjects: &[QUORUM, QUORUM_LEAST] },
     Round { what: "drain", subjects: &["standin"] },
     Round { what: "stop", subjects: ALL_FOUR },
     Round { what: "restart", subjects: ALL_FOUR },
@@ -61,6 +64,8 @@ struct Options {
     minutes: f64,
     /// Planned moves in one run.
     moves: u32,
+    /// How long a holder to which nothing happens is asked.
+    steady: Duration,
     json: Option<PathBuf>,
     svg: Option<PathBuf>,
     only: Vec<String>,
@@ -84,7 +89,11 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
         }
         for round in rounds() {
             for subject in round.subjects {
-                one(&options, &mut figures, round.what, subject, f64::from(options.moves))?;
+                let amount = match round.what {
+                    "steady" => options.steady.as_secs_f64(),
+                    _ => f64::from(options.moves),
+                };
+                one(&options, &mut figures, round.what, subject, amount)?;
             }
         }
     }
@@ -153,6 +162,7 @@ impl Options {
             runs: 5,
             minutes: 10.0,
             moves: 50,
+            steady: Duration::from_mins(1),
             json: None,
             svg: None,
             only: Vec::new(),
@@ -174,6 +184,7 @@ impl Options {
                 }
                 "--quick" => {
                     (options.runs, options.minutes, options.moves) = (1, 0.3, 10);
+                    options.steady = Duration::from_secs(10);
                     continue;
                 }
                 _ => {}

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 use standin_sys::process::{CommandExt, ProcessHandle};
 use standin_sys::signal::SIGTERM;
 
@@ -148,8 +149,20 @@ impl<'w, 'l> Pair<'w, 'l> {
         let other = if side == Side::Home { Side::Waiting } else { Side::Home };
         let name = self.host(side).name();
         wait::until_true(&format!("{name} holds the VIP, alone"), READY_WITHIN, || {
+            if self.addresses > 1 {
+                // Many are held as routes: its interface has no such address then.
+                return self.says_it_holds(side) && !self.says_it_holds(other);
+            }
             self.host(side).has(Self::vip()) && !self.host(other).has(Self::vip())
         })
+    }
+
+    fn says_it_holds(&self, side: Side) -> bool {
+        let host = self.host(side);
+        let line = format!("status --json --socket {}", socket(host));
+        let output = host.standin(self.world.lab, &line).ok().filter(|it| it.status.success());
+        let status = output.and_then(|it| serde_json::from_slice::<Value>(&it.stdout).ok());
+        status.is_some_and(|status| status["groups"][0]["holder"] == host.name())
     }
 
     /// Whether home has the VIP, and whether the other has. Both only where both had it at one

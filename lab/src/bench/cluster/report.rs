@@ -16,6 +16,7 @@ struct Table {
 
 /// The slow settings and the fast ones.
 const QUORUM: &str = "standin-quorum-60ms";
+const QUORUM_LEAST: &str = "standin-quorum-50ms";
 const BOTH: &[(&str, Option<&str>)] = &[
     ("standin-10ms", Some("keepalived-fast")),
     ("standin", Some("keepalived-default")),
@@ -23,6 +24,7 @@ const BOTH: &[(&str, Option<&str>)] = &[
 ];
 const DEFAULT: &[(&str, Option<&str>)] = &[("standin", Some("keepalived-default")), (QUORUM, None)];
 const ALONE: &[(&str, Option<&str>)] = &[("standin", None), (QUORUM, None)];
+const LEASED: &[(&str, Option<&str>)] = &[(QUORUM, None), (QUORUM_LEAST, None)];
 const NODES: &[(&str, Option<&str>)] =
     &[("homes-1", None), ("homes-16", None), ("pool-1", None), ("pool-16", None)];
 
@@ -39,6 +41,13 @@ const TABLES: &[Table] = &[
         what: "moves",
         figure: "outage_ms",
         rows: ALONE,
+    },
+    Table { title: "nothing happens: lost", what: "steady", figure: "lost", rows: LEASED },
+    Table {
+        title: "nothing happens: longest wait, ms",
+        what: "steady",
+        figure: "outage_ms",
+        rows: LEASED,
     },
     Table { title: "drained and taken back: lost", what: "drain", figure: "lost", rows: ALONE },
     Table { title: "holder stopped: lost", what: "stop", figure: "lost", rows: BOTH },
@@ -145,6 +154,8 @@ pub const AIMS: &[Aim] = &[
         "",
     ),
     aim("lease 60ms: planned moves, lost", ("moves", QUORUM, "lost"), (0.0, ""), ""),
+    aim("lease 60ms: nothing happens, lost", ("steady", QUORUM, "lost"), (0.0, ""), ""),
+    aim("lease 50ms: nothing happens, lost", ("steady", QUORUM_LEAST, "lost"), (0.0, ""), ""),
     aim("planned moves: lost in a run", ("moves", "standin", "lost"), (0.0, ""), "6 to 610 each"),
     aim("drained and taken back: lost", ("drain", "standin", "lost"), (0.0, ""), "6 to 610"),
     aim("holder stopped: lost", ("stop", "standin", "lost"), (1.0, ""), "6 to 610"),
