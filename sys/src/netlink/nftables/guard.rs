@@ -38,6 +38,10 @@
 //! (`CONFIG_HZ`, 1 to 10 ms), always to the safe side: the kernel rounds timeouts of a tick and
 //! more down.
 //!
+//! The 10 ms are more than a renewal takes, which is 0.1 ms, and more than the ticket needs: one that
+//! lives for two ticks would be enough to let a renewal be late by one tick at most. They stay,
+//! since the tick of a virtual machine may itself be late by some milliseconds, and a timeout with it.
+//!
 //! What it rests on: the kernel's tick goes on, as fast as the clock; and the process is not both
 //! held up inside that system call and then kept from reading the clock. The tick stands still
 //! while the machine is suspended, as all of the machine does: after it resumes a lease that
