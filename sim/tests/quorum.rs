@@ -124,6 +124,30 @@ fn a_move_may_be_stopped_between_any_two_steps() {
     }
 }
 
+/// Every process is kept waiting now and then, on any machine. Under the shortest leases too that
+/// costs no answer while it is less than what a renewal in good time leaves of one.
+#[test]
+fn a_short_lease_outlasts_a_process_that_is_kept_waiting() {
+    for (length, kept) in [(ms(50), ms(22)), (ms(60), ms(30))] {
+        let mut scenario = voting(2, 1, length);
+        scenario.timing.dead_after = length * 5 / 6;
+        scenario.timing.interval = length * 5 / 6 / 4;
+        let mut world = settled(scenario);
+        let changes = world.changes;
+        for step in 0..60 {
+            // At any moment between two heartbeats.
+            world.run(ms(1) * (step * 7 % 13));
+            world.operate(&Operation::Freeze(PINKY, step % 7, kept));
+            for _ in 0..150 {
+                world.run(ms(1) / 2);
+                let answering = world.answerers(vip(&world));
+                assert_eq!(answering, [PINKY], "{length:?}, step {step}\n{}", story(&world));
+            }
+        }
+        assert_eq!(world.changes, changes, "{}", story(&world));
+    }
+}
+
 /// Every voter forgets, one after the other: each is quiet for as long as it may have bound itself.
 #[test]
 fn voters_that_restart_grant_nothing_twice() {

@@ -17,7 +17,7 @@ use crate::lease::claim::Claim;
 use crate::lease::electorate::{ChangeRefused, Electorate};
 use crate::lease::message::{self, AsksHead};
 use crate::lease::voter::{Request, Voter};
-use crate::lease::{Answer, Ask, Ballot, Key, LIFETIME_RESERVE};
+use crate::lease::{Answer, Ask, Ballot, Key, LIFETIME_RESERVE, held_for};
 use crate::place::{NodeId, NodeSet};
 use crate::time::Instant;
 
@@ -109,6 +109,22 @@ pub(crate) struct Leases {
     pub(crate) dirty: bool,
     /// Members that are asked out of turn.
     pub(crate) pressing: NodeSet,
+    /// A renewal has no time to wait for the voter's next heartbeat.
+    prompt: bool,
+}
+
+/// What should be left of a lease when a renewal comes: busy machines keep a process waiting for
+/// tens of milliseconds.
+const SLACK: Duration = Duration::from_millis(100);
+
+/// Whether a renewal that waits for the voter's next heartbeat may come too late for a hold-up. One
+/// heartbeat asks, up to an interval after the one before; the next of the voter answers, up to an
+/// interval after that.
+fn is_prompt(settings: &Settings, quorum: &Quorum) -> bool {
+    let waits = settings.timing.interval * 2 + SLACK;
+    let reserves = settings.groups.iter().map(|group| reserve(quorum.guarded, group.on_doubt));
+    let usable = |reserve| held_for(quorum.length).saturating_sub(reserve);
+    reserves.map(usable).min().is_some_and(|usable| usable < waits)
 }
 
 /// The last part of a lease in which a group may not be answered for.
@@ -162,6 +178,7 @@ impl Leases {
             fencing: vec![None; nodes],
             dirty: true,
             pressing: NodeSet::default(),
+            prompt: is_prompt(settings, quorum),
             quorum: quorum.clone(),
         }
     }
@@ -350,6 +367,13 @@ impl Leases {
             let answer = self.voter.hear(now, &request);
             self.hear_answer(group, me, (ballot, answer), now, pause);
         }
+    }
+
+    /// Whether a voter is to answer at once, and not with its next heartbeat.
+    pub(crate) fn presses(&self, node: NodeId) -> bool {
+        let asks = || self.tenures.iter().any(|tenure| tenure.claim.is_active());
+        let votes = self.quorum.voters.voters().contains(node);
+        self.pressing.contains(node) || (self.prompt && votes && asks())
     }
 
     /// The sections for a member, each no longer than `room` bytes: what is asked of it as a

@@ -40,6 +40,7 @@ pub const CASES: &[Case] = &[
         "a dead witness is removed, and comes back unheard",
         remove_dead_voter,
     ),
+    alone("quorum_short_lease", "a lease of 60 ms: never two, and answers go on", short_lease),
 ];
 
 /// Longer than a busy machine keeps a process waiting: a lease that lapses for that is no failure of
@@ -473,5 +474,29 @@ fn remove_dead_voter(lab: &Lab) -> Result<()> {
     verdict.never_two(false)?;
     let silence = verdict.longest_silence();
     ensure!(silence < LEASE, "it lapsed for {} ms", silence.as_millis());
+    voters.stop_all()
+}
+
+/// How long a lease lapses on a machine that keeps its processes waiting is no promise; that they are
+/// answered for again, and mostly, is.
+fn short_lease(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let voters = Voters::start_leased(&world, 2, Duration::from_millis(60))?;
+    let watcher = voters.watch()?;
+    let client = world.ask(vip().into(), 1000)?;
+    client.wait_answered_by("brain", 0, PATIENCE)?;
+    wait::throughout("it goes on", Duration::from_secs(2), || true)?;
+    for round in 0..10 {
+        let to = ["pinky", "brain"][round % 2];
+        let mark = Watcher::mark_ns();
+        voters.ask(round % 2, &format!("move {} {to}", vip()))?;
+        watcher.wait_answered_by(to, mark)?;
+        client.wait_answered_by(to, client.mark(), PATIENCE)?;
+    }
+    let record = client.finish();
+    watcher.finish()?.never_two(true)?;
+    let (sent, lost) = (record.sent(), record.lost());
+    lab.say(format!("{sent} requests, {lost} lost, the longest wait {:?}", record.longest_gap()));
+    ensure!(lost * 10 < sent, "{lost} of {sent} were lost");
     voters.stop_all()
 }

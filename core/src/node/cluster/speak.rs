@@ -71,7 +71,7 @@ impl Node {
         let number = cluster.me().0;
         let fellow = &mut cluster.members[member];
         let leases = cluster.leases.as_ref();
-        let pressed = leases.is_some_and(|leases| leases.pressing.contains(fellow.node));
+        let pressed = leases.is_some_and(|leases| leases.presses(fellow.node));
         if answer {
             flags = flags.with(Flags::ANSWER);
         } else if fellow.daemon.is_suspected() || pressed {
