@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use standin_sys::process::{CommandExt, ProcessHandle};
+use standin_sys::process::{CommandExt, ProcessHandle, processor_time};
 use standin_sys::signal::{SIGKILL, SIGTERM};
 
 use crate::event::Event;
@@ -126,18 +126,10 @@ impl Daemon {
         &self.log
     }
 
-    /// The processor time that its threads have used so far, to the nanosecond
-    /// (`/proc/PID/task/TID/schedstat`: what proc(5) counts in ticks misses who never runs at one).
+    /// The processor time that its threads have used so far, to the nanosecond. The lab has process
+    /// numbers of its own and the `/proc` of the machine, so it cannot be read there.
     pub fn processor_time(&self) -> Result<Duration> {
-        let tasks = format!("/proc/{}/task", self.process.id());
-        let mut spent = Duration::ZERO;
-        for task in std::fs::read_dir(&tasks).with_context(|| tasks.clone())? {
-            let path = task?.path().join("schedstat");
-            let text = std::fs::read_to_string(&path).context("read schedstat")?;
-            let nanos = text.split(' ').next().and_then(|word| word.parse().ok());
-            spent += Duration::from_nanos(nanos.context("schedstat begins with a time")?);
-        }
-        Ok(spent)
+        Ok(processor_time(self.process.id())?)
     }
 
     pub fn process(&self) -> &Rc<Process> {
