@@ -14,7 +14,9 @@ use super::inquire::{LeaseStatus, QuorumStatus};
 use crate::cluster::Cluster;
 use crate::cluster::handover::{LINGER, Stage};
 use crate::cluster::leases::{Ceding, Fenced, Leases, Memory};
+use crate::cluster::member::Member;
 use crate::cluster::report::ClusterReport;
+use crate::cluster::settings::OnDoubt;
 use crate::config::VipId;
 use crate::decide::Reason;
 use crate::heartbeat::Opened;
@@ -471,9 +473,14 @@ impl Node {
         let leases = cluster.leases.as_ref()?;
         let tenure = &leases.tenures[group];
         let is_here = tenure.kernel.vips.iter().any(|vip| self.vips[vip.index()].is_held());
-        let right = leases.right(group, is_here).filter(|right| now < *right);
+        let lasts = match tenure.on_doubt {
+            // It may stay without one, for ever.
+            OnDoubt::Hold => tenure.claim.until(&leases.quorum.voters),
+            OnDoubt::Release => leases.right(group, is_here),
+        };
+        let lasts = lasts.filter(|end| now < *end);
         let obstacle = tenure.claim.obstacle();
-        let waits = (tenure.claim.is_active() && right.is_none()).then(|| {
+        let waits = (tenure.claim.is_active() && lasts.is_none()).then(|| {
             if let Some((holder, _, end)) = obstacle.taken.filter(|(.., end)| now < *end) {
                 let holder = cluster.members.iter().find(|member| member.id.bits() == holder);
                 let holder = holder.map_or("another", |it| cluster.settings.name(it.node));
@@ -484,23 +491,25 @@ impl Node {
                 let names: Vec<&str> = nodes.iter().map(|n| cluster.settings.name(n)).collect();
                 names.join(", ")
             };
-            if !obstacle.strangers.is_empty() {
-                return alloc::format!(
-                    "{}, whose file names other voters",
-                    names(obstacle.strangers)
-                );
+            // What voters last said holds while they are heard.
+            let heard = |nodes: NodeSet| -> NodeSet {
+                let is_heard =
+                    |node: &NodeId| cluster.member_at(*node).is_some_and(Member::is_heard);
+                nodes.iter().filter(is_heard).collect()
+            };
+            let (strangers, quiet) = (heard(obstacle.strangers), heard(obstacle.quiet));
+            if !strangers.is_empty() {
+                return alloc::format!("{}, whose file names other voters", names(strangers));
             }
-            if !obstacle.quiet.is_empty() {
-                return alloc::format!(
-                    "{}, which started a moment ago and does not vote yet",
-                    names(obstacle.quiet)
-                );
+            if !quiet.is_empty() {
+                let quiet = names(quiet);
+                return alloc::format!("{quiet}, which started a moment ago and does not vote yet");
             }
             String::from("a majority of the voters to answer")
         });
         Some(LeaseStatus {
             claimed: tenure.claim.is_active(),
-            left: right.filter(|_| tenure.had).map(|right| right.since(now)),
+            left: lasts.filter(|_| tenure.had).map(|end| end.since(now)),
             votes: tenure.claim.granted_by(now).len(),
             needed: leases.quorum.voters.present.majority(),
             waits,
