@@ -11,6 +11,7 @@ mod bench;
 mod browser;
 mod capture;
 mod cases;
+mod cgroup;
 mod cli;
 mod client;
 mod daemon;

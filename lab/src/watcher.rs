@@ -1,11 +1,11 @@
 //! Who answers for a VIP, asked a thousand times a second past every cache: each node by its own
-//! link-layer address, and all by ARP.
+//! link-layer address, and all by ARP or neighbour discovery.
 //!
 //! Owns a host on the common segment that no fault of a case touches, a thread that asks and reads,
 //! and a capture at each node's port. The kernel's time stamps count, not the readers'. Judges with
 //! one question: did two answer at one time?
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use standin_core::wire::checksum::internet;
+use standin_core::wire::checksum::{Checksum, internet};
+use standin_core::wire::ndp::Solicitation;
 use standin_core::wire::{ArpPacket, Mac, Operation};
 use standin_sys::packet::PacketSocket;
 use standin_sys::udp::{Inbox, Options, UdpSocket};
@@ -35,7 +36,7 @@ const SERVED_OUT: Duration = Duration::from_millis(50);
 /// How somebody answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// It said that it has the address: an answer to ARP, or an announcement.
+    /// It said that it has the address: an answer to ARP or NDP, or an announcement.
     Says,
     /// It served a datagram.
     Serves,
@@ -61,15 +62,16 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Begins to watch an IPv4 address at these nodes.
-    pub fn start(world: &World<'_>, vip: Ipv4Addr, nodes: &[Rc<Host>]) -> Result<Self> {
+    /// Begins to watch an address at these nodes.
+    pub fn start(world: &World<'_>, vip: IpAddr, nodes: &[Rc<Host>]) -> Result<Self> {
         let host = world.add_quiet_host("watcher", NUMBER)?;
-        let IpAddr::V4(own) = Family::V4.of(LAN, NUMBER) else { unreachable!("an IPv4 address") };
+        let family = if vip.is_ipv4() { Family::V4 } else { Family::V6 };
+        let own = family.of(LAN, NUMBER);
         let options = Options { timestamps: true, ..Options::default() };
         let ifindex = host.nic().ifindex;
         let open = || -> Result<(PacketSocket, UdpSocket)> {
             let asking = PacketSocket::sender(ifindex)?;
-            let reading = UdpSocket::bind(SocketAddr::new(own.into(), 0), &options)?;
+            let reading = UdpSocket::bind(SocketAddr::new(own, 0), &options)?;
             Ok((asking, reading))
         };
         let (asking, reading) = host.namespace().run(open)??;
@@ -83,7 +85,6 @@ impl Watcher {
         };
         let capture = |node: &Rc<Host>| Ok((node.name().to_owned(), world.capture_at(node)?));
         let captures = nodes.iter().map(capture).collect::<Result<_>>()?;
-        let vip = vip.into();
         Ok(Self { served, captures, vip, stop, thread: Some(thread), _host: host })
     }
 
@@ -249,42 +250,75 @@ fn ask(
     Ok(())
 }
 
+/// The number of UDP among the protocols of IP.
+const UDP: u8 = 17;
+
 const QUESTION: &[u8; 8] = b"who is i";
 
-/// An ARP request for all, and a datagram for each node.
-fn questions(mac: Mac, (own, port): (Ipv4Addr, u16), vip: Ipv4Addr, nodes: &[Mac]) -> Vec<Vec<u8>> {
-    let request = ArpPacket {
-        operation: Operation::Request,
-        sender_mac: mac,
-        sender_ip: own,
-        target_mac: Mac([0; 6]),
-        target_ip: vip,
+/// A question of ARP or neighbour discovery for all, and a datagram for each node.
+fn questions(mac: Mac, (own, port): (IpAddr, u16), vip: IpAddr, nodes: &[Mac]) -> Vec<Vec<u8>> {
+    let who_has = match (own, vip) {
+        (IpAddr::V4(own), IpAddr::V4(vip)) => {
+            let request = ArpPacket {
+                operation: Operation::Request,
+                sender_mac: mac,
+                sender_ip: own,
+                target_mac: Mac([0; 6]),
+                target_ip: vip,
+            };
+            request.encode(mac, Mac([0xff; 6])).to_vec()
+        }
+        (IpAddr::V6(own), IpAddr::V6(vip)) => {
+            Solicitation::request(mac, own, vip, None).encode().to_vec()
+        }
+        _ => unreachable!("of one family"),
     };
-    let mut frames = vec![request.encode(mac, Mac([0xff; 6])).to_vec()];
+    let mut frames = vec![who_has];
     frames.extend(nodes.iter().map(|node| datagram((mac, own, port), (*node, vip))));
     frames
 }
 
-/// Ethernet, IPv4 (RFC 791) and UDP (RFC 768, without the checksum that IPv4 lets out).
-fn datagram(from: (Mac, Ipv4Addr, u16), to: (Mac, Ipv4Addr)) -> Vec<u8> {
-    let udp_length = 8 + QUESTION.len() as u16;
-    let mut header = vec![0x45, 0];
-    header.extend((20 + udp_length).to_be_bytes());
-    // Identification, 'do not fragment', 64 hops, UDP, and room for the checksum.
-    header.extend([0, 0, 0x40, 0, 64, 17, 0, 0]);
-    header.extend(from.1.octets());
-    header.extend(to.1.octets());
-    let sum = internet(&header);
-    header[10..12].copy_from_slice(&sum.to_be_bytes());
+/// Ethernet, IPv4 (RFC 791) or IPv6 (RFC 8200), and UDP (RFC 768, without the checksum where IPv4
+/// lets it out).
+fn datagram(from: (Mac, IpAddr, u16), to: (Mac, IpAddr)) -> Vec<u8> {
+    let length = 8 + QUESTION.len() as u16;
+    let words = |words: [u16; 4]| words.into_iter().flat_map(u16::to_be_bytes);
+    let mut udp: Vec<u8> = words([from.2, UDP_PORT, length, 0]).collect();
+    udp.extend(QUESTION);
     let mut frame = Vec::new();
     frame.extend(to.0.0);
     frame.extend(from.0.0);
-    frame.extend([0x08, 0x00]);
-    frame.extend(header);
-    for word in [from.2, UDP_PORT, udp_length, 0] {
-        frame.extend(word.to_be_bytes());
+    match (from.1, to.1) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            frame.extend([0x08, 0x00]);
+            let mut header = vec![0x45, 0];
+            header.extend((20 + length).to_be_bytes());
+            // Identification, 'do not fragment', 64 hops, UDP, and room for the checksum.
+            header.extend([0, 0, 0x40, 0, 64, UDP, 0, 0]);
+            header.extend(source.octets());
+            header.extend(destination.octets());
+            let sum = internet(&header);
+            header[10..12].copy_from_slice(&sum.to_be_bytes());
+            frame.extend(header);
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+            frame.extend(length.to_be_bytes());
+            frame.extend([UDP, 64]);
+            let mut sum = Checksum::new();
+            for address in [source, destination] {
+                frame.extend(address.octets());
+                sum.add(&address.octets());
+            }
+            // The pseudo-header's length and next header, and then the datagram.
+            sum.add(&u32::from(length).to_be_bytes());
+            sum.add(&[0, 0, 0, UDP]);
+            sum.add(&udp);
+            udp[6..8].copy_from_slice(&sum.finish().to_be_bytes());
+        }
+        _ => unreachable!("of one family"),
     }
-    frame.extend(QUESTION);
+    frame.extend(udp);
     frame
 }
 

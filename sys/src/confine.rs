@@ -14,7 +14,10 @@ use landlock::{
     RulesetCreatedAttr, Scope,
 };
 use libc::c_long;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter_all_threads};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, apply_filter, apply_filter_all_threads,
+};
 
 use crate::error::{Error, Result};
 
@@ -99,9 +102,41 @@ fn filter(starts_programs: bool) -> std::result::Result<BpfProgram, String> {
     let more = if starts_programs { &[] } else { WITHOUT_PROGRAMS };
     let refused: BTreeMap<i64, Vec<_>> =
         NEVER.iter().chain(more).map(|call| (*call, Vec::new())).collect();
+    compiled(refused, libc::EPERM)
+}
+
+/// A filter by which netlink has no nftables: what a kernel without them says to who asks for a
+/// socket. See [`crate::process::CommandExt::without_nftables`].
+pub(crate) fn without_nftables() -> std::result::Result<BpfProgram, String> {
+    let equals = |argument, value: i32| {
+        SeccompCondition::new(
+            argument,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::Eq,
+            u64::from(value.cast_unsigned()),
+        )
+    };
+    // socket(2): the family, the type, the protocol.
+    let rule = || {
+        SeccompRule::new(vec![equals(0, libc::AF_NETLINK)?, equals(2, libc::NETLINK_NETFILTER)?])
+    };
+    let rule = rule().map_err(|error| error.to_string())?;
+    let refused = BTreeMap::from([(libc::SYS_socket, vec![rule])]);
+    compiled(refused, libc::EPROTONOSUPPORT)
+}
+
+/// Puts a filter into effect for the calling thread. Allocates nothing where it succeeds.
+pub(crate) fn install(filter: &BpfProgram) -> io::Result<()> {
+    apply_filter(filter).map_err(|_| io::Error::from_raw_os_error(libc::EPERM))
+}
+
+fn compiled(
+    refused: BTreeMap<i64, Vec<SeccompRule>>,
+    error: i32,
+) -> std::result::Result<BpfProgram, String> {
     let architecture: TargetArch =
         std::env::consts::ARCH.try_into().map_err(|_| "not for this processor".to_owned())?;
-    let refusal = SeccompAction::Errno(libc::EPERM.cast_unsigned());
+    let refusal = SeccompAction::Errno(error.cast_unsigned());
     SeccompFilter::new(refused, SeccompAction::Allow, refusal, architecture)
         .and_then(TryInto::try_into)
         .map_err(|error| error.to_string())

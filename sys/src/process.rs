@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use crate::confine;
 use crate::error::{Error, Result};
 use crate::netns::{self, NetNamespace};
 use crate::raw;
@@ -26,6 +27,10 @@ pub trait CommandExt {
 
     /// The child starts with no signal blocked, whatever this process has blocked for itself.
     fn with_default_signals(&mut self) -> &mut Command;
+
+    /// The child, and whatever it starts, gets no socket to nftables, as on a kernel that has none.
+    /// For tests of that.
+    fn without_nftables(&mut self) -> &mut Command;
 }
 
 impl CommandExt for Command {
@@ -64,6 +69,16 @@ impl CommandExt for Command {
             if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
         };
         // SAFETY: between fork and exec the closure makes one system call and allocates nothing.
+        unsafe { self.pre_exec(prepare) }
+    }
+
+    fn without_nftables(&mut self) -> &mut Command {
+        let filter = confine::without_nftables();
+        let prepare = move || {
+            let filter = filter.as_ref().map_err(|_| io::Error::from_raw_os_error(libc::ENOSYS))?;
+            confine::install(filter)
+        };
+        // SAFETY: between fork and exec the closure makes system calls and allocates nothing.
         unsafe { self.pre_exec(prepare) }
     }
 }

@@ -15,11 +15,13 @@ mod hardship;
 mod manager;
 pub mod page;
 mod quorum;
+mod quorum_hosts;
 mod refusals;
 mod routes;
 mod service;
 mod takeover;
 mod upheaval;
+mod voters;
 
 use std::net::IpAddr;
 
@@ -63,6 +65,7 @@ pub fn all() -> Vec<Case> {
         routes::CASES,
         upheaval::CASES,
         quorum::CASES,
+        quorum_hosts::CASES,
         manager::CASES,
         address::CASES,
         announce::CASES,

@@ -1,26 +1,20 @@
 //! `authority = "quorum"`: at no moment do two answer, whatever fails; and how little that costs.
 //!
-//! Owns three voters, two nodes and a witness or three nodes, and what is done to them. Every case is
-//! watched from outside at 1 kHz ([`Watcher`]).
+//! Owns what is done to three voters, two nodes and a witness or three nodes. Every case is watched
+//! from outside at 1 kHz ([`Watcher`]).
 
-use std::cell::RefCell;
-use std::fs;
-use std::net::Ipv4Addr;
-use std::rc::Rc;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
-use standin_sys::signal::{SIGCONT, SIGHUP, SIGSTOP};
+use standin_sys::signal::{SIGCONT, SIGSTOP};
 
-use super::cluster::run;
+use super::voters::{self, Shape, Voters};
 use super::{Case, alone};
-use crate::daemon::Daemon;
-use crate::event::Event;
 use crate::story::Lab;
 use crate::wait::{self, PATIENCE};
 use crate::watcher::Watcher;
-use crate::world::{BRAIN, Family, Host, PINKY, SNOWBALL, World};
+use crate::world::{BRAIN, Family, World};
 
 pub const CASES: &[Case] = &[
     alone("quorum_boots", "two nodes and a witness: held once, the witness says so", boots),
@@ -43,148 +37,12 @@ pub const CASES: &[Case] = &[
     alone("quorum_short_lease", "a lease of 60 ms: never two, and answers go on", short_lease),
 ];
 
-/// Longer than a busy machine keeps a process waiting: a lease that lapses for that is no failure of
-/// anybody's, but says nothing either.
-const LEASE: Duration = Duration::from_millis(400);
-const NAMES: [&str; 4] = ["pinky", "brain", "snowball", "edward"];
-/// Edward's number in its addresses.
-const EDWARD: u8 = 5;
-
-/// Voters and what they run.
-struct Voters<'w, 'l> {
-    world: &'w World<'l>,
-    hosts: Vec<Rc<Host>>,
-    /// How many of them are nodes; the others are witnesses.
-    nodes: usize,
-    /// How many of them are in the file.
-    listed: RefCell<usize>,
-    lease: Duration,
-    daemons: RefCell<Vec<Option<Daemon>>>,
-}
-
-impl<'w, 'l> Voters<'w, 'l> {
-    /// Three voters, not started yet.
-    fn new(world: &'w World<'l>, nodes: usize) -> Result<Self> {
-        let snowball = world.add_host("snowball", SNOWBALL)?;
-        let edward = world.add_host("edward", EDWARD)?;
-        let hosts = vec![world.pinky.clone(), world.brain.clone(), snowball, edward];
-        run(world.lab, &world.pinky, &format!("keygen {}/key", Lab::directory().display()))?;
-        let daemons = RefCell::new(hosts.iter().map(|_| None).collect());
-        Ok(Self { world, hosts, nodes, listed: RefCell::new(3), lease: LEASE, daemons })
-    }
-
-    /// Starts three, and waits until Brain has its address.
-    fn start(world: &'w World<'l>, nodes: usize) -> Result<Self> {
-        Self::start_leased(world, nodes, LEASE)
-    }
-
-    /// The same with a lease of this length.
-    fn start_leased(world: &'w World<'l>, nodes: usize, lease: Duration) -> Result<Self> {
-        let voters = Self { lease, ..Self::new(world, nodes)? };
-        for host in [2, 0, 1] {
-            voters.start_one(host)?;
-        }
-        voters.wait_held_by("brain")?;
-        Ok(voters)
-    }
-
-    fn write(&self, host: usize) -> Result<()> {
-        let numbers = [PINKY, BRAIN, SNOWBALL, EDWARD];
-        let lines = |range: std::ops::Range<usize>| -> String {
-            let line = |n: usize| format!("{} = \"{}\"", NAMES[n], Family::V4.real(numbers[n]));
-            range.map(line).collect::<Vec<_>>().join("\n")
-        };
-        let listed = *self.listed.borrow();
-        let file = format!(
-            "cluster = \"lab\"\nkey-file = \"{}/key\"\nauthority = \"quorum\"\n\
-             [nodes]\n{}\n[witnesses]\n{}\n[[vip]]\naddress = \"{}\"\nhome = \"brain\"\n\
-             [timing]\ndead-after = \"{}ms\"\nback-after = \"300ms\"\n[control]\nsocket = \"{}\"\n",
-            Lab::directory().display(),
-            lines(0..self.nodes),
-            lines(self.nodes..listed),
-            vip(),
-            self.lease.as_millis(),
-            path(host, "sock")
-        );
-        fs::write(path(host, "toml"), file).context("write the file of the cluster")
-    }
-
-    fn start_one(&self, host: usize) -> Result<()> {
-        self.write(host)?;
-        let (at, file) = (&self.hosts[host], path(host, "toml"));
-        let mut command = at.command(self.world.lab.standin());
-        if host < self.nodes {
-            self.world.lab.say(format!("{}: standin run", NAMES[host]));
-            command.args(["run", &file]);
-        } else {
-            self.world.lab.say(format!("{}: standin witness", NAMES[host]));
-            command.args(["witness", &file, "--socket", &path(host, "sock")]);
-        }
-        command.args(["--node", NAMES[host], "--log", "json", "--log-level", "debug"]);
-        let daemon = at.start(self.world.lab, "standin", &mut command)?;
-        daemon.wait("started")?;
-        self.daemons.borrow_mut()[host] = Some(daemon);
-        Ok(())
-    }
-
-    fn daemon<T>(&self, host: usize, work: impl FnOnce(&Daemon) -> Result<T>) -> Result<T> {
-        let daemons = self.daemons.borrow();
-        work(daemons[host].as_ref().context("a daemon that was started")?)
-    }
-
-    fn ask(&self, host: usize, command: &str) -> Result<Value> {
-        let line = format!("{command} --json --socket {}", path(host, "sock"));
-        let said = run(self.world.lab, &self.hosts[host], &line)?;
-        serde_json::from_str(&said).with_context(|| format!("{command} said {said:?}"))
-    }
-
-    fn holders(&self) -> Vec<&str> {
-        let holders = self.hosts.iter().filter(|host| host.has(vip().into()));
-        holders.map(|host| host.name()).collect()
-    }
-
-    fn wait_held_by(&self, name: &str) -> Result<()> {
-        let what = format!("{} is on {name} and nowhere else", vip());
-        wait::until_true(&what, PATIENCE, || self.holders() == [name])
-    }
-
-    /// Watches the nodes; Brain answers from the beginning.
-    fn watch(&self) -> Result<Watcher> {
-        let watcher = Watcher::start(self.world, vip(), &self.hosts[..self.nodes])?;
-        watcher.wait_answered_by("brain", 0)?;
-        Ok(watcher)
-    }
-
-    /// A voter reads its file again; what it says to that.
-    fn reload(&self, host: usize, word: &str) -> Result<Event> {
-        self.write(host)?;
-        let mark = self.daemon(host, |daemon| Ok(daemon.mark()))?;
-        self.daemon(host, |daemon| daemon.signal(SIGHUP))?;
-        self.daemon(host, |daemon| daemon.wait_after(mark, word, PATIENCE))
-    }
-
-    fn stop_all(self) -> Result<()> {
-        for daemon in self.daemons.into_inner().into_iter().flatten() {
-            if daemon.process().ended().is_none() {
-                daemon.stop()?;
-            }
-        }
-        for host in &self.hosts {
-            ensure!(!host.has(vip().into()), "{} keeps {} after its end", host.name(), vip());
-        }
-        Ok(())
-    }
-}
-
-/// A file of a voter's own: the hosts of the lab share a file system.
-fn path(host: usize, ending: &str) -> String {
-    format!("{}/{}.{ending}", Lab::directory().display(), NAMES[host])
-}
+/// For so long a voter binds itself.
+const LEASE: Duration = voters::LEASE;
 
 /// Brain's.
-fn vip() -> Ipv4Addr {
-    let std::net::IpAddr::V4(vip) = Family::V4.vip(BRAIN) else { unreachable!("an IPv4 address") };
-    vip
+fn vip() -> IpAddr {
+    Family::V4.vip(BRAIN)
 }
 
 fn boots(lab: &Lab) -> Result<()> {
@@ -379,7 +237,7 @@ fn moves(lab: &Lab) -> Result<()> {
     let world = World::new(lab)?;
     let voters = Voters::start(&world, 2)?;
     let watcher = voters.watch()?;
-    let client = world.ask(vip().into(), 1000)?;
+    let client = world.ask(vip(), 1000)?;
     client.wait_answered_by("brain", 0, PATIENCE)?;
     for round in 0..6 {
         let to = ["pinky", "brain"][round % 2];
@@ -481,7 +339,8 @@ fn remove_dead_voter(lab: &Lab) -> Result<()> {
 /// answered for again, and mostly, is.
 fn short_lease(lab: &Lab) -> Result<()> {
     let world = World::new(lab)?;
-    let voters = Voters::start_leased(&world, 2, Duration::from_millis(60))?;
+    let voters =
+        Voters::start_as(&world, Shape { lease: Duration::from_millis(60), ..Shape::three(2) })?;
     let watcher = voters.watch()?;
     let client = world.ask(vip().into(), 1000)?;
     client.wait_answered_by("brain", 0, PATIENCE)?;
