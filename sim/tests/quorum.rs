@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use standin_core::config::Vantage;
 use standin_core::place::NodeId;
 use standin_sim::file::Edit;
 use standin_sim::random::Random;
@@ -245,4 +246,15 @@ fn a_dead_voter_is_removed_where_the_others_are_a_majority() {
 #[track_caller]
 fn assert_held_alone(world: &World, by: HostId) {
     assert_eq!(world.answerers(vip(world)), [by], "{}", story(world));
+}
+
+#[test]
+fn the_word_of_the_others_is_that_of_those_who_look() {
+    let mut scenario = voting(2, 1, ms(500));
+    (scenario.checked, scenario.vantage) = (true, Vantage::Peers);
+    let mut world = settled(scenario);
+    // Only Brain can see it: a witness looks at nothing.
+    world.hosts[PINKY].unanswered = vec![BRAIN];
+    world.run(ms(8000));
+    assert_held(&world, BRAIN);
 }

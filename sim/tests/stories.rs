@@ -334,3 +334,26 @@ fn what_fails_from_outside_everywhere_is_tried_once_everywhere_and_stays() {
     assert_held(&world, SNOWBALL);
     assert_eq!(world.changes, changes + 4, "two moves\n{}", story(&world));
 }
+
+#[test]
+fn a_link_that_carries_nothing_is_as_good_as_down() {
+    let mut world = settled(Scenario { paths: 2, ..Scenario::plain(3) });
+    // Nobody reaches Pinky on the first segment; all are heard on the second.
+    world.operate(&Operation::Partition(0, 1 << PINKY));
+    world.run(ms(8000));
+    assert_held(&world, BRAIN);
+    world.operate(&Operation::Mend(0));
+    world.run(ms(8000));
+    assert_held(&world, PINKY);
+}
+
+#[test]
+fn a_single_fellow_that_is_missed_on_a_link_moves_nothing() {
+    let mut world = settled(Scenario { paths: 2, ..Scenario::plain(3) });
+    for (from, to) in [(PINKY, BRAIN), (BRAIN, PINKY)] {
+        world.operate(&Operation::Cut(0, from, to, true));
+    }
+    let gap = longest_gap(&mut world, ms(10_000));
+    assert_eq!(gap, Duration::ZERO);
+    assert_held(&world, PINKY);
+}

@@ -61,6 +61,23 @@ pub(crate) struct PathTally {
     pub(crate) received: u64,
     /// From each to the next.
     pub(crate) gaps: Histogram,
+    /// Since when something should come on it: the member is heard, and our end of it is up.
+    expected_since: Option<Instant>,
+    /// And nothing has for a long time.
+    pub(crate) silent: bool,
+}
+
+impl PathTally {
+    /// Whether it is silent by now.
+    pub(crate) fn judge(&mut self, usable: bool, patience: Duration, now: Instant) {
+        if !usable {
+            (self.expected_since, self.silent) = (None, false);
+            return;
+        }
+        let since = *self.expected_since.get_or_insert(now);
+        let last = self.heard_at.map_or(since, |at| at.max(since));
+        self.silent = now.since(last) >= patience;
+    }
 }
 
 /// A fellow node.
@@ -217,14 +234,19 @@ impl Member {
 
     /// A path carried something of it.
     pub(crate) fn note_path(&mut self, path: PathId, now: Instant) {
-        if self.paths.len() <= path.number() {
-            self.paths.resize(path.number() + 1, PathTally::default());
-        }
-        let tally = &mut self.paths[path.number()];
+        let tally = self.path(path.number());
         if let Some(before) = tally.heard_at.replace(now) {
             tally.gaps.record(now.since(before));
         }
         tally.received = tally.received.saturating_add(1);
+    }
+
+    /// What a path has carried.
+    pub(crate) fn path(&mut self, number: usize) -> &mut PathTally {
+        if self.paths.len() <= number {
+            self.paths.resize(number + 1, PathTally::default());
+        }
+        &mut self.paths[number]
     }
 
     /// Whether it may be answered out of turn now: recordings could ask for answers as well, so

@@ -19,12 +19,13 @@ pub mod outside;
 pub mod report;
 pub mod settings;
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
 use sha2::{Digest, Sha256};
 
-use crate::config::PeerId;
+use crate::config::{LinkId, PeerId};
 use crate::heartbeat::{ConfigDigest, Flags, Gate, Incarnation, KeyRing};
 use crate::peer::Peer;
 use crate::place::{NodeId, NodeView};
@@ -82,6 +83,8 @@ pub(crate) struct Cluster {
     pub(crate) keeping: bool,
     /// Neither a member nor a reference address answers.
     pub(crate) isolated: bool,
+    /// Links on which nobody is heard though fellows are heard by other paths.
+    pub(crate) silent_links: BTreeSet<LinkId>,
     /// The holders of which this node gets no answer.
     pub(crate) accuses: Accusations,
     /// Something that the others should hear at once.
@@ -117,6 +120,7 @@ impl Cluster {
             leaving: false,
             keeping: false,
             isolated: false,
+            silent_links: BTreeSet::new(),
             accuses: Accusations::new(),
             news: true,
             leases,

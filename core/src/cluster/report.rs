@@ -52,6 +52,10 @@ pub enum ClusterReport {
     CutOff,
     /// Somebody answers again.
     Reconnected,
+    /// Nobody is heard on a link although fellows are heard by other paths.
+    LinkSilent { link: Arc<str> },
+    /// Somebody is, again.
+    LinkHeard { link: Arc<str> },
 }
 
 impl ClusterReport {
@@ -73,6 +77,8 @@ impl ClusterReport {
             Self::FenceFailed { .. } => "fence-failed",
             Self::CutOff => "cut-off",
             Self::Reconnected => "reconnected",
+            Self::LinkSilent { .. } => "link-silent",
+            Self::LinkHeard { .. } => "link-heard",
         }
     }
 
@@ -84,7 +90,8 @@ impl ClusterReport {
             | Self::MemberLeft { .. }
             | Self::Placed { .. }
             | Self::Fenced { .. }
-            | Self::Reconnected => Level::Info,
+            | Self::Reconnected
+            | Self::LinkHeard { .. } => Level::Info,
             Self::DaemonGone { .. }
             | Self::Discord { .. }
             | Self::Refused { .. }
@@ -93,7 +100,8 @@ impl ClusterReport {
             | Self::LeaseNotTold { .. }
             | Self::OtherVoters { .. }
             | Self::FenceFailed { .. }
-            | Self::CutOff => Level::Warn,
+            | Self::CutOff
+            | Self::LinkSilent { .. } => Level::Warn,
         }
     }
 
@@ -137,6 +145,9 @@ impl ClusterReport {
             }
             Self::FenceFailed { node, why } => {
                 alloc::vec![("node", text(node)), ("why", text(why))]
+            }
+            Self::LinkSilent { link } | Self::LinkHeard { link } => {
+                alloc::vec![("interface", text(link))]
             }
             Self::CutOff | Self::Reconnected => Vec::new(),
         }
@@ -206,6 +217,12 @@ impl fmt::Display for ClusterReport {
                 "cut off: neither a member nor an address of isolated-when-unreachable answers",
             ),
             Self::Reconnected => f.write_str("no longer cut off"),
+            Self::LinkSilent { link } => write!(
+                f,
+                "nobody is heard on {link}, though other nodes are by other paths: it counts as \
+                 down"
+            ),
+            Self::LinkHeard { link } => write!(f, "somebody is heard on {link} again"),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! - [`inquire`]: what people ask.
 //! - [`lease`]: the right to hold.
 //! - [`outside`]: checks of what others hold.
+//! - [`silence`]: links on which nobody is heard.
 //! - [`speak`]: what is sent.
 //! - [`settle`]: who should hold what, and what this node does about it.
 
@@ -15,6 +16,7 @@ pub mod inquire;
 mod lease;
 mod outside;
 mod settle;
+mod silence;
 mod speak;
 
 use alloc::boxed::Box;
@@ -96,6 +98,7 @@ impl Node {
                     fellow.session.renew_challenge(nonce);
                 }
                 node.send_heartbeat(cluster, member, false);
+                node.judge_paths(cluster, member);
             }
             node.schedule_daemon(cluster, member);
         });

@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 
 use super::Node;
+use super::settle::standing_of;
 use crate::cluster::Cluster;
 use crate::cluster::handover::{Here, Stage};
 use crate::cluster::member::Member;
@@ -96,7 +97,9 @@ impl Cluster {
     /// How many of those who are heard get no answer of a group that is here, and how many they
     /// are.
     fn accusers(&self, group: usize) -> (usize, usize) {
-        let judges = self.members.iter().filter(|member| member.takes_part());
+        // Who has no link to the group does not look.
+        let looks = |member: &Member| standing_of(member.group(group), member.said.flags).link_up;
+        let judges = self.members.iter().filter(|member| member.takes_part() && looks(member));
         let means_us = |said: &Accusations| {
             u16::try_from(group).is_ok_and(|group| said.get(&group) == Some(&self.me()))
         };

@@ -121,8 +121,12 @@ impl Node {
             Service::Passing(_) => Health::Good,
             Service::Failing(_) => Health::Bad,
         };
-        let link_up =
-            vips.iter().all(|vip| self.links[self.vips[vip.index()].link().index()].state.up);
+        // Without the group's addresses there is no link of its on this host.
+        let carries = |vip: &VipId| {
+            let link = self.vips[vip.index()].link();
+            self.links[link.index()].state.up && !cluster.silent_links.contains(&link)
+        };
+        let link_up = !vips.is_empty() && vips.iter().all(carries);
         let doubted = cluster.groups[group].doubt.is_doubted();
         Standing { holding, health, link_up, eligible_for: None, doubted }
     }
@@ -320,7 +324,7 @@ impl Node {
 
 /// What [`fitness`] said, as the one who said it sees it: views that differ could have two holders
 /// each wait for the other to withdraw.
-fn standing_of(state: VipState, flags: Flags) -> Standing {
+pub(super) fn standing_of(state: VipState, flags: Flags) -> Standing {
     let health = match (state.healthy, state.eligible) {
         (true, _) => Health::Good,
         (false, true) => Health::Unknown,

@@ -1,0 +1,99 @@
+//! Links on which nobody is heard though fellows are heard by other paths.
+//!
+//! Owns the judgement of paths and of the links that they lead through. A carrier says only that the
+//! next switch lives; where the network behind it has failed, or this host's port, the fellows are
+//! still heard over another network, so nobody is dead, and yet no neighbour reaches a VIP there.
+//!
+//! Invariant: a link is silent only by the word of two hosts or more, each of which would be heard on
+//! it: of a single one this node cannot know on whose side the fault is.
+
+use alloc::collections::BTreeSet;
+use core::time::Duration;
+
+use super::Node;
+use crate::cluster::Cluster;
+use crate::cluster::report::ClusterReport;
+use crate::config::LinkId;
+use crate::peer::Life;
+
+/// A path that has carried nothing for so many times `dead-after` is silent. No burst of questions
+/// backs this verdict as it does that of a death, so heartbeats alone have to: sixteen at the least,
+/// of which at 20 % loss none comes once in 10^11 times.
+const PATIENCE: u32 = 4;
+/// So many hosts have to be missed on a link.
+const WITNESSES: usize = 2;
+
+impl Node {
+    /// It is time for a heartbeat to a member: what have its paths carried?
+    pub(super) fn judge_paths(&mut self, cluster: &mut Cluster, member: usize) {
+        let patience: Duration = self.config.timing.dead_after * PATIENCE;
+        let fellow = &mut cluster.members[member];
+        let addresses = &self.config.peers[fellow.peer.index()].addresses;
+        if addresses.len() < 2 {
+            return;
+        }
+        let heard = fellow.is_heard();
+        let mut silent = false;
+        for (number, address) in addresses.iter().enumerate() {
+            let Some(link) = address.link else { continue };
+            let usable = heard && self.links[link.index()].state.up;
+            let path = fellow.path(number);
+            path.judge(usable, patience, self.now);
+            silent |= path.silent;
+        }
+        if silent || !cluster.silent_links.is_empty() {
+            self.judge_links(cluster);
+        }
+    }
+
+    fn judge_links(&mut self, cluster: &mut Cluster) {
+        let silent: BTreeSet<LinkId> =
+            self.link_ids().filter(|link| self.is_silent(cluster, *link)).collect();
+        if silent == cluster.silent_links {
+            return;
+        }
+        let before = core::mem::replace(&mut cluster.silent_links, silent);
+        self.undecided = true;
+        for link in self.link_ids() {
+            let (was, is) = (before.contains(&link), cluster.silent_links.contains(&link));
+            // One whose carrier has gone meanwhile has a word of its own.
+            if was == is || !self.links[link.index()].state.up {
+                continue;
+            }
+            let link = self.links[link.index()].name.clone();
+            self.report_cluster(if is {
+                ClusterReport::LinkSilent { link }
+            } else {
+                ClusterReport::LinkHeard { link }
+            });
+        }
+    }
+
+    fn is_silent(&self, cluster: &Cluster, link: LinkId) -> bool {
+        let (mut missed, mut members) = (0, 0);
+        for member in cluster.members.iter().filter(|member| member.is_heard()) {
+            let addresses = self.config.peers[member.peer.index()].addresses.iter();
+            let on_link = addresses.enumerate().filter(|(_, address)| address.link == Some(link));
+            let mut paths = on_link.map(|(number, _)| member.paths.get(number)).peekable();
+            if paths.peek().is_none() {
+                continue;
+            }
+            if !paths.all(|path| path.is_some_and(|path| path.silent)) {
+                return false;
+            }
+            members += 1;
+        }
+        for reference in &cluster.settings.references {
+            let addresses = &self.config.peers[reference.index()].addresses;
+            if !addresses.iter().any(|address| address.link == Some(link)) {
+                continue;
+            }
+            match self.peers[reference.index()].peer.life() {
+                Life::Alive => return false,
+                Life::Dead { .. } => missed += 1,
+                Life::Unknown => {}
+            }
+        }
+        members > 0 && members + missed >= WITNESSES
+    }
+}
