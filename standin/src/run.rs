@@ -179,7 +179,7 @@ fn run_as(
     let (mut shell, backstage) = assemble(access)?;
     let backstage = backstage.behind(door);
     let matters = Matters::of_cluster(&file, &prepared);
-    let directory = Directory::of(&prepared.settings, &prepared.host.config);
+    let directory = Directory::of(&prepared.settings, &file);
     let first = slow::started_in_cluster(&file, directory.own_name(), &prepared.host.config);
     remove(&prepared.disowned)?;
     sweep_routes(&prepared.host).map_err(|error| os(&error))?;

@@ -20,6 +20,7 @@ mod refusals;
 mod routes;
 mod service;
 mod takeover;
+mod topology;
 mod upheaval;
 mod voters;
 
@@ -64,6 +65,7 @@ pub fn all() -> Vec<Case> {
         cluster::CASES,
         routes::CASES,
         upheaval::CASES,
+        topology::CASES,
         quorum::CASES,
         quorum_hosts::CASES,
         manager::CASES,

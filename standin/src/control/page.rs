@@ -63,10 +63,15 @@ fn quorum(authority: &Value) -> String {
     let is = |key: &str| authority.get(key) == Some(&Value::Bool(true));
     let voters = authority.get("voters").and_then(Value::as_array);
     let voters: Vec<&str> = voters.into_iter().flatten().filter_map(Value::as_str).collect();
-    let by = if is("kernel_ends_it") { "the kernel" } else { "the lifetime of the addresses" };
+    // A witness holds nothing, so there is nothing to end.
+    let ended = match authority.get("kernel_ends_it").and_then(Value::as_bool) {
+        Some(true) => ", ended by the kernel",
+        Some(false) => ", ended by the lifetime of the addresses",
+        None => "",
+    };
     let length = duration::show(Duration::from_millis(number("lease_ms")));
     let mut line = format!(
-        "quorum: {} of {} votes ({}), a lease of {length}, ended by {by}",
+        "quorum: {} of {} votes ({}), a lease of {length}{ended}",
         number("needed"),
         voters.len(),
         voters.join(", ")

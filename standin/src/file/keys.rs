@@ -231,7 +231,7 @@ const VIP: &[Key] = &[
         "interface",
         "text",
         Unset("the one whose subnet they are in"),
-        "the interface that carries the addresses",
+        "the interface that carries the addresses; a node that is not in `home = [...]` need not have it",
     ),
     key(
         "prefix",

@@ -113,6 +113,13 @@ pub(super) fn plan(
         file.voter_ids().flat_map(|node| file.node(node).addresses.iter().copied()).collect();
     let mut groups = Vec::new();
     for (pool, group) in (0..).map(PoolId).zip(&file.vips) {
+        let is_member = group.placement.eligible().iter().any(|node| u16::from(node.0) == me.0);
+        if !is_member && !Plan::carries(&mut ground, group) {
+            // It is for others, on a link that this host is not on.
+            let addresses: Vec<IpAddr> = group.addresses().map(|(address, _)| address).collect();
+            groups.extend(groups_of(group, pool, &addresses, |_| None));
+            continue;
+        }
         let first = plan.vips.len();
         let mut addresses = Vec::new();
         let routes = plan.judge_routes(&mut ground, group)?;
@@ -205,6 +212,19 @@ fn on_doubt(setting: OnDoubt) -> CoreOnDoubt {
     }
 }
 
+/// The addresses of each group of a file, by its number.
+pub fn addresses_of_groups(file: &ClusterFile) -> Vec<Vec<IpAddr>> {
+    let mut groups = Vec::new();
+    for group in &file.vips {
+        let addresses = group.addresses().map(|(address, _)| address);
+        match group.placement {
+            Placement::Ordered(_) => groups.push(addresses.collect()),
+            Placement::Spread(_) => groups.extend(addresses.map(|address| vec![address])),
+        }
+    }
+    groups
+}
+
 /// One group for addresses that move as one; one for each address of a pool. `vip` gives the number
 /// of an address on this host, where it may come here.
 pub(super) fn groups_of(
@@ -249,8 +269,10 @@ fn place_checks(
     for group in &file.vips {
         for id in &group.checks {
             let named = file.check(*id);
-            for (address, _) in group.addresses() {
-                let (prober, position) = (&probers[id.0 as usize], positions[&address]);
+            // Those that never come here have no position.
+            let here = group.addresses().filter_map(|(address, _)| positions.get(&address));
+            for position in here.copied() {
+                let prober = &probers[id.0 as usize];
                 plan.place_check(&mut placed, prober, position, (&group.name, named.from));
             }
         }

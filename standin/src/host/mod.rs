@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use cluster::{PreparedCluster, prepare_cluster, read_keys};
+pub use cluster::{PreparedCluster, addresses_of_groups, prepare_cluster, read_keys};
 pub use ground::{ADDRESS_PROTO, Ground, Way, os};
 pub use kernel::{Kernel, RealKernel};
 use plan::{Called, Plan, Wish};

@@ -115,6 +115,16 @@ impl Plan {
         Ok(())
     }
 
+    /// Whether this host is on the link that carries a group.
+    pub(super) fn carries(ground: &mut Ground<'_>, group: &VipGroup) -> bool {
+        match &group.interface {
+            Some(name) => ground.interface_named(name).is_ok(),
+            None => {
+                group.addresses().all(|(address, _)| ground.interface_of_subnet(address).is_ok())
+            }
+        }
+    }
+
     /// Whether the IPv4 addresses of a group are to be held as routes.
     pub(super) fn judge_routes(
         &mut self,

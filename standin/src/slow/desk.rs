@@ -127,6 +127,7 @@ impl Desk {
         let cluster = names.zip(cluster).map(|((name, directory), cluster)| SeenCluster {
             name: name.clone(),
             node: directory.own_name().to_owned(),
+            addresses: directory.groups().map(|(_, addresses)| addresses.to_vec()).collect(),
             status: *cluster,
         });
         Ok(Seen { status: *status, cluster, pulse: *pulse })

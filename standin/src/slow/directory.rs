@@ -7,10 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use standin_core::cluster::settings::Settings;
-use standin_core::config::{Config, VipId};
 use standin_core::place::NodeId;
 
 use crate::failure::nearest;
+use crate::file::ClusterFile;
+use crate::host::addresses_of_groups;
 
 /// Of one configuration of a node.
 #[derive(Debug, Clone)]
@@ -21,16 +22,13 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Of the cluster that a node is in.
-    pub fn of(settings: &Settings, config: &Config) -> Self {
-        let address = |vip: &VipId| config.vips()[vip.index()].address;
-        let groups = settings.groups.iter();
+    /// Of the cluster that a node is in. The addresses are the file's: some may never come here.
+    pub fn of(settings: &Settings, file: &ClusterFile) -> Self {
+        let names = settings.groups.iter().map(|group| group.name.clone());
         Self {
             me: settings.me,
             nodes: settings.names.clone(),
-            groups: groups
-                .map(|group| (group.name.clone(), group.vips.iter().map(address).collect()))
-                .collect(),
+            groups: names.zip(addresses_of_groups(file)).collect(),
         }
     }
 

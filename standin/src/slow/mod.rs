@@ -84,7 +84,7 @@ impl Matters {
     /// Of a node of a cluster.
     pub fn of_cluster(file: &ClusterFile, prepared: &PreparedCluster) -> Self {
         let config = &prepared.host.config;
-        let directory = Arc::new(Directory::of(&prepared.settings, config));
+        let directory = Arc::new(Directory::of(&prepared.settings, file));
         let link = |vip: &standin_core::config::Vip| {
             (vip.address, config.links()[vip.link.index()].name.to_string())
         };

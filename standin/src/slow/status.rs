@@ -1,11 +1,12 @@
 //! What the fast loop knows at one moment, and the same as JSON.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
-use standin_core::config::{Vantage, VipId};
+use standin_core::config::Vantage;
 use standin_core::io::CheckTarget;
-use standin_core::node::{ClusterStatus, LeaseStatus, NodeStatus, QuorumStatus};
+use standin_core::node::{ClusterStatus, GroupStatus, LeaseStatus, NodeStatus};
 use standin_core::place::Life;
 use standin_core::status::{Check, Peer, Status, Vip};
 use standin_core::vip::Place;
@@ -30,8 +31,18 @@ pub struct SeenCluster {
     pub name: String,
     /// This node's name.
     pub node: String,
+    /// The addresses of its groups, by number.
+    pub addresses: Vec<Vec<IpAddr>>,
     /// What this node knows of it.
     pub status: ClusterStatus,
+}
+
+impl SeenCluster {
+    /// Its groups, each with its addresses.
+    pub fn groups(&self) -> impl Iterator<Item = (&GroupStatus, &[IpAddr])> {
+        let groups = self.status.groups.iter();
+        groups.zip(self.addresses.iter().map(Vec::as_slice))
+    }
 }
 
 impl Seen {
@@ -59,16 +70,12 @@ fn of_host(status: &Status) -> Value {
 /// Of a node of a cluster.
 fn of_cluster(seen: &SeenCluster, status: &Status) -> Value {
     let cluster = &seen.status;
-    let addresses = |vips: &[VipId]| -> Vec<std::net::IpAddr> {
-        vips.iter().filter_map(|vip| status.vips.get(vip.index())).map(|vip| vip.address).collect()
-    };
-    let groups: Vec<Value> = cluster
-        .groups
-        .iter()
-        .map(|group| {
+    let groups: Vec<Value> = seen
+        .groups()
+        .map(|(group, addresses)| {
             json!({
                 "group": &*group.name,
-                "addresses": addresses(&group.vips),
+                "addresses": addresses,
                 "holder": group.present.as_deref(),
                 "should_hold": group.holder.as_deref(),
                 "moving": group.moving,
@@ -87,7 +94,7 @@ fn of_cluster(seen: &SeenCluster, status: &Status) -> Value {
         "pid": std::process::id(),
         "node": seen.node,
         "cluster": seen.name,
-        "authority": of_authority(cluster.quorum.as_ref()),
+        "authority": of_authority(cluster),
         "cut_off": cluster.isolated,
         "nodes": nodes.collect::<Vec<_>>(),
         "groups": groups,
@@ -100,14 +107,15 @@ fn of_cluster(seen: &SeenCluster, status: &Status) -> Value {
 }
 
 /// `"none"`, or who votes.
-fn of_authority(quorum: Option<&QuorumStatus>) -> Value {
-    let Some(quorum) = quorum else { return json!("none") };
+fn of_authority(cluster: &ClusterStatus) -> Value {
+    let Some(quorum) = &cluster.quorum else { return json!("none") };
+    let is_witness = cluster.nodes.iter().any(|node| node.is_this && node.witness);
     json!({
         "voters": quorum.voters.iter().map(|name| &**name).collect::<Vec<_>>(),
         "needed": quorum.needed,
         "settled": quorum.settled,
         "lease_ms": millis(quorum.length),
-        "kernel_ends_it": quorum.guarded,
+        "kernel_ends_it": (!is_witness).then_some(quorum.guarded),
         "votes_in_ms": millis(quorum.quiet_for),
     })
 }

@@ -120,7 +120,11 @@ pub fn seen(vips: usize) -> Seen {
         refused: vec![("replayed", 3), ("unknown-key", 0)],
     };
     let pulse = Pulse { turns: 1000, lateness: histogram(&[0, 1]) };
-    let cluster = SeenCluster { name: "web".into(), node: "pinky".into(), status: cluster };
+    let address = |vip: &VipId| status.vips[vip.index()].address;
+    let of_group = |group: &GroupStatus| group.vips.iter().map(address).collect();
+    let addresses = cluster.groups.iter().map(of_group).collect();
+    let cluster =
+        SeenCluster { name: "web".into(), node: "pinky".into(), addresses, status: cluster };
     Seen { status, cluster: Some(cluster), pulse }
 }
 

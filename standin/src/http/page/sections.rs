@@ -3,6 +3,7 @@
 //! Owns the words and their order. Never decides anything: what is shown is what
 //! `standin status --json` says, and the story that the log tells.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
@@ -51,10 +52,9 @@ impl Sight<'_> {
 
     /// The verdict: its class, its mark, the sentence, and what else is to be said.
     fn verdict(&self) -> (&'static str, &'static str, String, Vec<String>) {
-        let groups = &self.cluster.status.groups;
-        let vips: usize = groups.iter().map(|group| group.vips.len()).sum();
-        let unheld = groups.iter().filter(|group| group.present.is_none());
-        let unheld: usize = unheld.map(|group| group.vips.len()).sum();
+        let vips: usize = self.cluster.groups().map(|(_, addresses)| addresses.len()).sum();
+        let unheld = self.cluster.groups().filter(|(group, _)| group.present.is_none());
+        let unheld: usize = unheld.map(|(_, addresses)| addresses.len()).sum();
         let contested = self.seen.status.vips.iter().filter(|vip| vip.contested).count();
         let away = self.list("nodes").iter().filter(|node| node["state"] != "takes part").count();
         let failing =
@@ -113,16 +113,16 @@ impl Sight<'_> {
              <th scope=\"col\" role=\"columnheader\">Why</th></tr></thead>\
              <tbody role=\"rowgroup\">",
         );
-        for group in &self.cluster.status.groups {
-            self.vip(&mut out, group);
+        for (group, addresses) in self.cluster.groups() {
+            self.vip(&mut out, group, addresses);
         }
         out.raw("</tbody></table></section>");
         out.finish()
     }
 
-    fn vip(&self, out: &mut Markup, group: &GroupStatus) {
+    fn vip(&self, out: &mut Markup, group: &GroupStatus, addresses: &[IpAddr]) {
         let vips = group.vips.iter().filter_map(|vip| self.seen.status.vips.get(vip.index()));
-        let addresses: Vec<String> = vips.clone().map(|vip| vip.address.to_string()).collect();
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         out.raw("<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">");
         if addresses.len() != 1 || addresses[0] != *group.name {
             out.text(&group.name).raw(" ");
@@ -195,9 +195,9 @@ impl Sight<'_> {
             if let Some(trouble) = &node.trouble {
                 out.element(" <small>", trouble, "</small>");
             }
-            let groups = self.cluster.status.groups.iter();
-            let held = groups.filter(|group| group.present.as_ref() == Some(&node.name));
-            let held: usize = held.map(|group| group.vips.len()).sum();
+            let groups = self.cluster.groups();
+            let held = groups.filter(|(group, _)| group.present.as_ref() == Some(&node.name));
+            let held: usize = held.map(|(_, addresses)| addresses.len()).sum();
             out.raw("</div></td><td role=\"cell\" data-label=\"Holds\" class=\"number\">");
             out.text(held)
                 .raw("</td><td role=\"cell\" data-label=\"Round trip\" class=\"number\">");
