@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use standin_sys::signal::{SIGCONT, SIGSTOP};
+use standin_sys::signal::{SIGCONT, SIGHUP, SIGSTOP};
 
 use super::cluster::{Cluster, DEAD_AFTER, run, two_vips};
 use super::{Case, alone, beside};
@@ -209,6 +209,12 @@ fn reload_control(lab: &Lab) -> Result<()> {
     ask(&new, "reload")?;
     let mode = fs::metadata(&new).context("the socket")?.permissions().mode() & 0o777;
     ensure!(mode == 0o600, "its mode is {mode:o}");
+    lab.say("and is made anew after somebody removed it");
+    fs::remove_file(&new).context("remove the socket")?;
+    let mark = cluster.daemon(1, |daemon| Ok(daemon.mark()))?;
+    cluster.daemon(1, |daemon| daemon.signal(SIGHUP))?;
+    cluster.daemon(1, |daemon| daemon.wait_after(mark, "reloaded", PATIENCE).map(drop))?;
+    ask(&new, "status")?;
     lab.say("and one that cannot be is refused, with all else in the file");
     changed("moved.sock", "nowhere/moved.sock")?;
     let said = ask(&new, "reload").err().map(|error| error.to_string()).unwrap_or_default();

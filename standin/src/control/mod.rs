@@ -153,8 +153,8 @@ impl Server {
             .and_then(|made| fs::rename(&new, path).map(|()| made));
         match placed {
             Ok(made) => {
-                let file = SocketFile { path: path.into(), device: made.dev(), inode: made.ino() };
-                Ok(Self { listener, file, trusted })
+                let place = Place { path: path.into(), device: made.dev(), inode: made.ino() };
+                Ok(Self { listener, file: SocketFile(place), trusted })
             }
             Err(error) => {
                 let _ = fs::remove_file(&new);
@@ -164,8 +164,8 @@ impl Server {
     }
 
     /// Where the socket is.
-    pub fn path(&self) -> &std::path::Path {
-        &self.file.path
+    pub fn place(&self) -> &Place {
+        &self.file.0
     }
 
     /// Serves clients until it is dropped.
@@ -195,21 +195,36 @@ impl Server {
     }
 }
 
-/// The file, removed when it is dropped if it is still the one that was made.
-#[derive(Debug)]
-struct SocketFile {
+/// Where a socket was made, and which one it was.
+#[derive(Debug, Clone)]
+pub struct Place {
     path: PathBuf,
     device: u64,
     inode: u64,
 }
 
+impl Place {
+    /// Its path.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// Whether it is still there: a program that cleans up may have removed it.
+    pub fn is_there(&self) -> bool {
+        fs::symlink_metadata(&self.path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+    }
+}
+
+/// The file, removed when it is dropped if it is still the one that was made.
+#[derive(Debug)]
+struct SocketFile(Place);
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Ok(found) = fs::symlink_metadata(&self.path)
-            && (found.dev(), found.ino()) == (self.device, self.inode)
-        {
+        if self.0.is_there() {
             // Nothing can be done about a file that cannot be removed; the next run replaces it.
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.0.path);
         }
     }
 }

@@ -3,19 +3,17 @@
 //! Owns the server's task. Invariant: a client that was let in is served to its end, also where the
 //! socket it came through is gone; somebody listens at the present socket all the time.
 
-use std::path::PathBuf;
-
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::control::{Access, Handler, Server};
+use crate::control::{Access, Handler, Place, Server};
 use crate::failure::Result;
 use crate::file::Control;
 
 /// Where people come to.
 pub(super) struct Counter {
     handler: Handler,
-    path: PathBuf,
+    place: Place,
     task: JoinHandle<()>,
     close: oneshot::Sender<()>,
 }
@@ -23,7 +21,7 @@ pub(super) struct Counter {
 impl Counter {
     /// Serves at a socket that is bound.
     pub(super) fn open(server: Server, handler: Handler) -> Self {
-        let path = server.path().to_owned();
+        let place = server.place().clone();
         let (close, closed) = oneshot::channel();
         let task = tokio::spawn(server.serve_until(handler.clone(), async {
             // When its sender is gone the server is aborted soon.
@@ -31,16 +29,25 @@ impl Counter {
                 std::future::pending::<()>().await;
             }
         }));
-        Self { handler, path, task, close }
+        Self { handler, place, task, close }
     }
 
-    /// Moves to another socket, or to one with other rights.
+    /// Whether nobody can come any more: its file was removed, or replaced.
+    pub(super) fn is_lost(&self) -> bool {
+        !self.place.is_there()
+    }
+
+    /// Moves to another socket, or to one with other rights, or makes one anew that is lost.
     ///
     /// # Errors
     /// It cannot be made; the present one stays.
     pub(super) fn change(&mut self, control: &Control) -> Result<()> {
         let access = Access::of(control);
-        let server = Server::bind_instead_of(&access, &self.path)?;
+        let server = if self.is_lost() {
+            Server::bind(&access)?
+        } else {
+            Server::bind_instead_of(&access, self.place.path())?
+        };
         let next = Self::open(server, self.handler.clone());
         let former = std::mem::replace(self, next);
         let _ = former.close.send(());

@@ -11,6 +11,7 @@ use standin_core::heartbeat::KeyRing;
 use tokio::task::JoinHandle;
 
 use super::SlowLoop;
+use super::counter::Counter;
 use super::desk::ReloadRequest;
 use crate::confine;
 use crate::failure::{Code, Failure, Result};
@@ -218,7 +219,9 @@ impl SlowLoop {
 
     /// Puts a good file into effect, what may be refused first. What was done, where it is done.
     fn follow_judged(&mut self, judged: Judged) -> Result<Option<String>> {
-        let Judged { file, keys, ring, change, warnings: _ } = judged;
+        let Judged { file, keys, ring, mut change, warnings: _ } = judged;
+        let is_node = self.reloader.as_ref().is_some_and(|it| it.origin.role == Role::Node);
+        change.control |= is_node && self.counter.as_ref().is_some_and(Counter::is_lost);
         if let (true, Some(counter)) = (change.control, &mut self.counter) {
             counter.change(&file.control)?;
         }
@@ -239,7 +242,7 @@ impl SlowLoop {
         }
         let all = [
             (change.keys, "another key"),
-            (change.control, "another control socket"),
+            (change.control, "a new control socket"),
             (change.hooks, "other hooks"),
             (change.http, "other pages"),
         ];
