@@ -1,5 +1,5 @@
 //! `standin run` on networks of more than one segment: VIPs on links that not every node is on, and
-//! nodes whose link carries nothing although its carrier is up.
+//! nodes whose link carries nothing although its carrier is up, or carries a stranger.
 //!
 //! Owns nodes with files of their own, on hosts anywhere in a world.
 
@@ -27,12 +27,14 @@ pub const CASES: &[Case] = &[
         apart,
     ),
     beside("cluster_silent_link", "a link with a carrier and nobody on it counts as down", silent),
+    beside("cluster_stranger_answers", "a stranger has the VIP: waited for, and named", stranger),
 ];
 
 const DEAD_AFTER: Duration = Duration::from_millis(200);
 /// So long a path has to be silent.
 const PATIENCE_OF_PATHS: Duration = Duration::from_millis(800);
 const EDWARD: u8 = 5;
+const LARRY: u8 = 6;
 
 /// Nodes that run one file.
 struct Nodes<'w, 'l> {
@@ -180,5 +182,33 @@ fn silent(lab: &Lab) -> Result<()> {
     nodes.wait_held_by(vip, "brain")?;
     client.wait_answered_by("brain", client.mark(), PATIENCE)?;
     wait::throughout("Brain's", 3 * PATIENCE_OF_PATHS, || nodes.holders(vip) == ["brain"])?;
+    nodes.stop_all(&[vip])
+}
+
+fn stranger(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let larry = world.add_host("larry", LARRY)?;
+    let vip = Family::V4.vip(BRAIN);
+    larry.configure(vip)?;
+    let (pinky, brain) = (Family::V4.real(PINKY), Family::V4.real(BRAIN));
+    let text = format!(
+        "[nodes]\npinky = \"{pinky}\"\nbrain = \"{brain}\"\n\
+         [[vip]]\naddress = \"{vip}\"\nhome = \"brain\"\n"
+    );
+    let nodes = Nodes::start(&world, vec![world.pinky.clone(), world.brain.clone()], &text)?;
+    nodes.wait(1, "still-answered")?;
+    let explain = format!("explain {vip}");
+    wait::until_true("Brain says who answers", PATIENCE, || {
+        let why = nodes.ask(1, &explain).unwrap_or_default();
+        why["holder"].is_null() && why["answered_by"][0]["mac"] == larry.mac().to_string()
+    })?;
+    let said = run(lab, &world.brain, &format!("{explain} --socket {}", nodes.socket(1)))?;
+    ensure!(said.contains(&format!("{} answers for {vip}", larry.mac())), "{said}");
+    wait::throughout("nobody takes it", 3 * DEAD_AFTER, || nodes.holders(vip).is_empty())?;
+    lab.say("it lets go");
+    larry.remove_address(vip)?;
+    nodes.wait_held_by(vip, "brain")?;
+    let why = nodes.ask(1, &explain)?;
+    ensure!(why["answered_by"].as_array().is_some_and(Vec::is_empty), "{why}");
     nodes.stop_all(&[vip])
 }

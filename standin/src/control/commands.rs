@@ -213,6 +213,13 @@ pub fn explain(args: &ExplainArgs) -> Result<String> {
     if let Some(lease) = why.get("lease").and_then(page::lease) {
         lines.push(format!("  lease here: {lease}"));
     }
+    for answer in why.get("answered_by").and_then(Value::as_array).into_iter().flatten() {
+        lines.push(format!(
+            "  {} answers for {}: taken here as soon as it stops",
+            text(answer.get("mac")),
+            text(answer.get("address"))
+        ));
+    }
     if let Some(last) = why.get("last_decided").filter(|last| last.is_object()) {
         lines.push(format!(
             "  last decided: {}, {}",

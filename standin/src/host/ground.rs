@@ -132,7 +132,13 @@ impl<'a> Ground<'a> {
         let leftover = self.leftover(address).map(|found| found.ifindex).or(routed);
         let ifindex = match (leftover, self.way_to(address, None)?) {
             (Some(ifindex), _) | (None, Way::OnLink(ifindex)) => ifindex,
-            (None, way) => return Err(self.in_no_subnet(address, way)),
+            (None, way) => {
+                // An interface that is down keeps its address, and no route leads there.
+                if let Some(ifindex) = self.around(address) {
+                    self.interface(ifindex)?;
+                }
+                return Err(self.in_no_subnet(address, way));
+            }
         };
         self.interface(ifindex)
     }

@@ -93,9 +93,11 @@ impl Kernel for Fake {
         through: Option<u32>,
     ) -> std::result::Result<Option<Route>, Error> {
         let local = self.addresses.iter().any(|address| address.ip == to);
+        let is_up = |ifindex: u32| self.links.iter().any(|link| link.index == ifindex && link.up);
         let connected = self
             .addresses
             .iter()
+            .filter(|address| is_up(address.ifindex))
             .filter(|address| through.is_none_or(|ifindex| ifindex == address.ifindex))
             .find(|address| shares_subnet(to, address.ip, address.prefix));
         let (kind, ifindex, gateway) = match connected {
@@ -198,6 +200,7 @@ fn what_this_host_makes_impossible_is_refused() {
     for (vip, interface, host, code, reason) in [
         ("10.0.0.9", Some("eht0"), "10.0.0.2", Code::Unavailable, "did you mean --interface eth0?"),
         ("10.0.0.9", Some("eth1"), "10.0.0.2", Code::Unavailable, "eth1 is down"),
+        ("192.0.2.9", None, "10.0.0.2", Code::Unavailable, "eth1 is down"),
         ("10.0.0.9", Some("lo"), "10.0.0.2", Code::Config, "lo is a loopback"),
         ("10.0.0.9", Some("tun0"), "10.0.0.2", Code::Config, "tun0 has no ARP"),
         ("192.0.2.9", None, "10.0.0.2", Code::Unavailable, "eth1 is down"),

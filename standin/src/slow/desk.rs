@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 use standin_core::place::Bar;
+use standin_core::vip::Place;
 use standin_sys::event::Wakeup;
 use tokio::sync::{mpsc, oneshot};
 
@@ -143,8 +144,20 @@ impl Desk {
             return Err(MIXED_UP.to_owned().into());
         };
         let addresses = directory.group_at(group).map(|(_, vips)| vips.to_vec());
-        let cluster = self.look().await?.cluster;
-        let lease = cluster.and_then(|seen| seen.status.groups.into_iter().nth(group)?.lease);
+        let seen = self.look().await?;
+        let groups = seen.cluster.as_ref().map(|cluster| &cluster.status.groups);
+        let here = groups.and_then(|groups| groups.get(group));
+        let lease = here.and_then(|here| here.lease.as_ref());
+        let vips = here.into_iter().flat_map(|here| &here.vips);
+        let vips = vips.filter_map(|vip| seen.status.vips.get(vip.index()));
+        let answered: Vec<Value> = vips
+            .filter_map(|vip| match vip.place {
+                Place::Waiting(mac) => {
+                    Some(json!({ "address": vip.address, "mac": mac.to_string() }))
+                }
+                Place::Away | Place::Asking | Place::Adding | Place::Held | Place::Removing => None,
+            })
+            .collect();
         let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         let last = book.last.get(&why.group);
         Ok(members(json!({ "explanation": {
@@ -153,7 +166,8 @@ impl Desk {
             "holder": why.present.as_deref(),
             "should_hold": why.holder.as_deref(),
             "reason": why.reason,
-            "lease": lease.as_ref().map(of_lease),
+            "lease": lease.map(of_lease),
+            "answered_by": answered,
             "nodes": why.nodes,
             "changes": why.changes,
             "last_decided": last.map(|last| json!({
