@@ -23,8 +23,7 @@ pub struct Options {
 
 /// Builds the package and says where it is.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    workspace.cargo(&["build", "--release", "--locked", "--package", "standin"])?;
-    compress(&man::write(workspace)?)?;
+    parts(workspace)?;
     let package = build(workspace, "1")?;
     println!("the package is {}", package.display());
     if options.test {
@@ -34,6 +33,12 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         workspace::run(workspace.command("bash").arg(stage).args([package, next]))?;
     }
     Ok(())
+}
+
+/// What a package is made of: the release binary, the manual pages and the completions.
+pub fn parts(workspace: &Workspace) -> Result<()> {
+    workspace.cargo(&["build", "--release", "--locked", "--package", "standin"])?;
+    compress(&man::write(workspace)?)
 }
 
 /// As Debian wants its manual pages: without a date, so that the same text is the same package.

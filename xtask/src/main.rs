@@ -16,6 +16,7 @@ mod machine;
 mod man;
 mod model;
 mod mutants;
+mod rpm;
 mod sim;
 mod workspace;
 
@@ -56,6 +57,8 @@ enum Task {
     Man,
     /// The Debian package; with --test its whole life, with systemd.
     Deb(deb::Options),
+    /// The RPM package, and whether it has everything that the Debian package has.
+    Rpm,
 }
 
 #[derive(Args)]
@@ -144,5 +147,6 @@ fn run(cli: Cli) -> Result<()> {
         }
         Task::Man => man::write(&workspace).map(drop),
         Task::Deb(options) => deb::run(&workspace, &options),
+        Task::Rpm => rpm::run(&workspace),
     }
 }
