@@ -32,6 +32,10 @@ pub const CASES: &[Case] = &[
         "TCP and command checks, each the reason once",
         tcp_and_command,
     ),
+    beside("check_icmp", "an address that nobody answers echo requests at", |lab| {
+        unanswered_echo(lab, Family::V4)
+    }),
+    beside("check_icmp_ipv6", "the same with IPv6", |lab| unanswered_echo(lab, Family::V6)),
     beside(
         "check_failure_warn",
         "--on-check-failure warn: said, and nothing taken",
@@ -156,6 +160,22 @@ fn tcp_and_command(lab: &Lab) -> Result<()> {
     let failing = standin.wait_after(mark, "check-failing", PATIENCE)?;
     ensure!(failing.text("check").starts_with("tcp:"), "{failing:?}");
     standin.wait_after(mark, "claimed", PATIENCE)?;
+    standin.stop()
+}
+
+fn unanswered_echo(lab: &Lab, family: Family) -> Result<()> {
+    let world = World::new(lab)?;
+    let vip = brain_has_its_vip(&world, family)?;
+    let standin = stand_in(&world, family, &format!("--check icmp {QUICK} --check-timeout 100ms"))?;
+    standin.wait("check-passing")?;
+    lab.say("Brain lives, and has lost its VIP");
+    world.brain.remove_address(vip)?;
+    let failing = standin.wait("check-failing")?;
+    ensure!(failing.text("check").starts_with("icmp:"), "{failing:?}");
+    let claimed = standin.wait("claimed")?;
+    ensure!(claimed.text("reason") == "service-down", "claimed for {:?}", claimed.text("reason"));
+    ensure!(standin.count("peer-dead") == 0, "an unanswered echo was taken for a dead host");
+    world.wait_router_sends(vip, &world.pinky)?;
     standin.stop()
 }
 
