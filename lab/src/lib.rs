@@ -19,6 +19,7 @@ mod event;
 mod fences;
 mod manual;
 pub mod peers;
+mod receiver;
 mod runner;
 mod sandbox;
 mod server;

@@ -88,7 +88,11 @@ impl Backstage {
         let slow = SlowLoop::new(ends, logger, matters, origin).with_door(door);
         thread::Builder::new()
             .name("slow".to_owned())
-            .spawn(move || runtime.block_on(slow.run(server)))
+            .spawn(move || {
+                runtime.block_on(slow.run(server));
+                // A name service that hangs is not waited for.
+                runtime.shutdown_background();
+            })
             .map_err(|error| Failure::os("start the slow loop", &error))
     }
 }

@@ -24,6 +24,8 @@ pub mod link;
 pub mod log;
 mod program;
 mod regular;
+pub mod notify;
 pub mod run;
+pub mod secret_line;
 pub mod slow;
 pub mod stand_in;

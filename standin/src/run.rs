@@ -31,6 +31,7 @@ use crate::host::{Install, PreparedCluster, os, quorum};
 use crate::http::Door;
 use crate::link::{Orders, ToSlow};
 use crate::log::{Format, Level, Logger};
+use crate::notify;
 use crate::slow::{self, Directory, Matters, Origin, Role, service};
 
 const RUN_EXAMPLES: &str = "\
@@ -176,6 +177,9 @@ fn run_as(
     warnings.append(&mut prepared.host.warnings);
     let pages = file.http.as_ref().filter(|_| origin.role == Role::Node);
     let door = pages.map(Door::open).transpose()?;
+    if origin.role == Role::Node {
+        notify::judge(&file.webhooks)?;
+    }
     let (mut shell, backstage) = assemble(access)?;
     let backstage = backstage.behind(door);
     let matters = Matters::of_cluster(&file, &prepared);

@@ -7,7 +7,8 @@ use std::time::Duration;
 use standin::checks::{Concerns, Probe};
 use standin::failure::Code;
 use standin::file::{
-    self, Authority, ClusterFile, NodeId, OnDoubt, Placement, Source, find_self, find_witness,
+    self, Authority, ClusterFile, NodeId, OnDoubt, Placement, Source, WebhookEvent, find_self,
+    find_witness,
 };
 use standin_core::config::{Failback, OnAnswer, Vantage};
 
@@ -367,4 +368,35 @@ fn an_invalid_file_is_refused_whole_and_a_valid_one_tells_its_warnings() {
     let parsed = file::parse(Source::new("x.toml", text));
     let (_, warnings) = parsed.into_valid(false).expect("valid");
     assert_eq!(warnings, ["x.toml:11:14: dead-after of 9ms leaves no room for a pause"]);
+}
+
+#[test]
+fn a_webhook_is_called_by_what_is_no_secret() {
+    let file = valid(&format!(
+        "{SMALL}[[webhook]]\nurl = \"https://u:p@Hooks.example.net:8443/T0/B1?x=y\"\n\
+         [[webhook]]\nname = \"pager\"\nurl = \"http://10.0.0.7\"\nevents = [\"take\", \"take\"]\n\
+         secret-file = \"pager-secret\"\ntimeout = \"2s\"\nretry-for = \"10m\"\n"
+    ));
+    let [chat, pager] = file.webhooks.as_slice() else { panic!("{:?}", file.webhooks) };
+    assert_eq!(chat.name, "https://hooks.example.net:8443");
+    assert_eq!((chat.events.as_slice(), &chat.secret_file), (&WebhookEvent::ALL[..], &None));
+    assert_eq!((chat.timeout.as_secs(), chat.retry_for.as_secs()), (5, 3600));
+    assert_eq!(
+        (pager.name.as_str(), pager.events.as_slice()),
+        ("pager", &[WebhookEvent::Take][..])
+    );
+    assert_eq!(pager.secret_file.as_deref(), Some(Path::new("pager-secret")));
+    assert_eq!((pager.timeout.as_secs(), pager.retry_for.as_secs()), (2, 600));
+    // It is each node's own affair, as hooks are.
+    assert_eq!(file.digest(), valid(SMALL).digest());
+}
+
+#[test]
+fn the_reference_names_every_event() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/CONFIGURATION.md");
+    let text = std::fs::read_to_string(path).expect("the reference");
+    for event in WebhookEvent::ALL {
+        let row = format!("\n| `{}` |", event.name());
+        assert!(text.contains(&row), "{} is not explained", event.name());
+    }
 }

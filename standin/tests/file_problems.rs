@@ -48,13 +48,16 @@ fn a_password_is_never_shown() {
     let text = "cluster = \"web\"\n[check.x]\nhttp = \"http://pinky:narf@web/?token=troz\"\nhtpt = 1\n\
                 [check.y]\nhttp = \"ftp://pinky:narf@web/?token=troz\"\n\
                 [check.z]\nhttp = \"http://pinky:na/rf@web/?token=troz\"\n\
-                [check.u]\ncommand = \"https://pinky:narf@web/\"\nserver-name = 1\n";
+                [check.u]\ncommand = \"https://pinky:narf@web/\"\nserver-name = 1\n\
+                [[webhook]]\nurl = \"https://pinky:narf@web/narf/troz\"\nevent = 1\n\
+                [[webhook]]\nurl = \"gopher://web/narf\"\n\
+                [[webhook]]\nurl = \"https://web/na rf/troz\"\n";
     let parsed = file::parse(Source::new("x.toml", text));
-    assert!(parsed.problems.errors() >= 5);
+    assert!(parsed.problems.errors() >= 8);
     let shown = parsed.problems.render(&parsed.source, true);
     let json: Vec<String> =
         parsed.problems.iter().map(|problem| problem.to_json(&parsed.source).to_string()).collect();
-    for secret in ["narf", "troz", "na/rf"] {
+    for secret in ["narf", "troz", "na/rf", "na rf"] {
         assert!(!shown.contains(secret), "{shown}");
         assert!(!json.join("\n").contains(secret), "{json:?}");
     }

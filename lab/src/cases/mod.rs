@@ -13,6 +13,7 @@ mod guard;
 mod handback;
 mod hardship;
 mod manager;
+mod notify;
 pub mod page;
 mod quorum;
 mod quorum_hosts;
@@ -73,6 +74,7 @@ pub fn all() -> Vec<Case> {
         announce::CASES,
         page::CASES,
         documentation::CASES,
+        notify::CASES,
         refusals::CASES,
     ];
     rooms.concat()

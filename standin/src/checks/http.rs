@@ -4,6 +4,8 @@
 //! the URL. Redirects are results, not errands. At most [`BODY_LIMIT`] bytes of the body are read,
 //! and only when text is expected in it.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, HOST, HeaderValue,
@@ -11,7 +13,7 @@ use http::header::{
 };
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -63,8 +65,6 @@ fn request(probe: &HttpProbe, target: &Target) -> Result<Request<Empty<Bytes>>, 
     request.body(Empty::new()).map_err(|error| format!("cannot be requested: {error}"))
 }
 
-/// Drives the connection and the conversation on it together, without a task of its own, so that
-/// dropping the run ends both.
 async fn exchange<S>(
     probe: &HttpProbe,
     request: Request<Empty<Bytes>>,
@@ -76,13 +76,28 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     phase.set("waiting for the answer");
+    converse(request, stream, |response| judge(probe, response, start, phase)).await
+}
+
+/// Sends a request and hands the answer to `judge`. Drives the connection and the conversation on it
+/// together, without a task of its own, so that dropping the run ends both.
+///
+/// # Errors
+/// A sentence on what went wrong, or what `judge` says.
+pub async fn converse<S, B, J, F, T>(request: Request<B>, stream: S, judge: J) -> Result<T, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    B: Body<Data = Bytes, Error = Infallible> + 'static,
+    J: FnOnce(Response<Incoming>) -> F,
+    F: Future<Output = Result<T, String>>,
+{
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD_LIMIT);
     let (mut sender, connection) =
         builder.handshake(TokioIo::new(stream)).await.map_err(|error| http_error(&error))?;
     let conversation = async {
         let response = sender.send_request(request).await.map_err(|error| http_error(&error))?;
-        judge(probe, response, start, phase).await
+        judge(response).await
     };
     tokio::pin!(connection, conversation);
     let mut closed = false;

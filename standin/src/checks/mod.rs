@@ -19,9 +19,11 @@ mod icmp;
 mod spec;
 mod tcp;
 mod timing;
-mod tls;
+pub(crate) mod tls;
 pub mod url;
 pub mod words;
+
+pub(crate) use http::converse;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
@@ -173,7 +175,7 @@ async fn connect(
 }
 
 /// A failed connect in the words people use.
-fn connect_error(error: &io::Error) -> String {
+pub(crate) fn connect_error(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".into(),
         io::ErrorKind::ConnectionReset => "connection reset".into(),

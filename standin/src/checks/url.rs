@@ -46,7 +46,7 @@ impl Url {
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
-            other => return Err(format!("'{other}://' cannot be checked, only http and https")),
+            other => return Err(format!("'{other}://' cannot be asked, only http and https")),
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
@@ -81,6 +81,23 @@ impl Url {
             host
         } else {
             format!("{host}:{}", self.port)
+        }
+    }
+
+    /// The `Host` header of a request to the host itself.
+    pub fn own_host_header(&self) -> String {
+        let authority = self.authority();
+        authority.split_once("://").map(|(_, host)| host.to_owned()).unwrap_or_default()
+    }
+
+    /// The scheme, the host and the port: what of it may be shown wherever its path, too, may be
+    /// a secret.
+    pub fn authority(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        let default = if self.tls { 443 } else { 80 };
+        match self.port {
+            port if port == default => format!("{scheme}://{}", self.host),
+            port => format!("{scheme}://{}:{port}", self.host),
         }
     }
 
@@ -291,7 +308,7 @@ mod tests {
     fn malformed_urls_are_refused_with_a_reason() {
         for (text, reason) in [
             ("web/", "begins with http://"),
-            ("ftp://web/", "'ftp://' cannot be checked"),
+            ("ftp://web/", "'ftp://' cannot be asked"),
             ("http:///", "host is missing"),
             ("http://web:0/", "'0' is not a port"),
             ("http://web:99999/", "'99999' is not a port"),

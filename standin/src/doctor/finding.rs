@@ -100,6 +100,11 @@ impl Findings {
         self.list.push(finding);
     }
 
+    /// Adds one, if there is one.
+    pub fn extend(&mut self, finding: Option<Finding>) {
+        self.list.extend(finding);
+    }
+
     /// Adds something that is as it should be.
     pub fn ok(&mut self, topic: &'static str, subject: &str, what: impl Into<String>) {
         self.push(Finding::new(topic, subject, Verdict::Ok, what.into()));

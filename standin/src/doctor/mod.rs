@@ -20,6 +20,7 @@ mod quorum;
 mod sandbox;
 mod secrets;
 mod sysctls;
+mod webhooks;
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
@@ -175,6 +176,7 @@ pub fn examine(
     managers::judge(&patient, &used, findings);
     secrets::judge(&patient, findings);
     pages::judge(&patient, findings);
+    webhooks::judge(&patient, findings);
     programs::judge(&patient, findings);
     clock::judge_source(&patient, findings);
     Ok(Some(node))
@@ -185,6 +187,9 @@ fn ask_around(file: &ClusterFile, node: NodeId, findings: &mut Findings) {
     let watch = clock::Watch::start();
     paths::judge(file, node, findings);
     names::judge(file, findings);
+    if !file.is_witness(node) {
+        webhooks::judge_names(file, findings);
+    }
     watch.finish(findings);
 }
 

@@ -30,10 +30,10 @@ pub fn judge(file: &ClusterFile, findings: &mut Findings) {
     }
 }
 
-fn ask(name: &str) -> Result<BTreeSet<IpAddr>, String> {
+pub(super) fn ask(name: &str) -> Result<BTreeSet<IpAddr>, String> {
     let (tell, answer) = mpsc::channel();
-    // A final dot: the search list of resolv.conf has no say.
-    let question = format!("{name}.");
+    // A final dot: the search list of resolv.conf has no say. A name without a dot is not for DNS.
+    let question = if name.contains('.') { format!("{name}.") } else { name.to_owned() };
     // Left alone when it takes too long: it ends with the process.
     let asking = thread::Builder::new().name("resolver".into()).spawn(move || {
         let found = resolve(&question).map(|found| found.iter().map(|one| one.ip).collect());

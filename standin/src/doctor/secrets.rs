@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use super::{Finding, Findings, Patient};
 use crate::checks::Probe;
+use crate::checks::url::Url;
 use crate::keygen::{self, Keys, Role};
 
 /// Judges who may read what is secret.
@@ -48,6 +49,16 @@ pub fn judge(patient: &Patient<'_, '_>, findings: &mut Findings) {
             "the check's URL holds a password: the configuration file is for its owner only (mode 0600)",
         ));
     }
+    let mut webhooks = patient.file.webhooks.iter();
+    let holds_secret = |url: &Url| url.authorization().is_some() || url.path.query().is_some();
+    if let Some(webhook) = webhooks.find(|webhook| holds_secret(&webhook.url)) {
+        findings.push(Finding::warn(
+            "key",
+            &webhook.name,
+            "the webhook's URL holds a password or a query: the configuration file is for its owner \
+             only (mode 0600)",
+        ));
+    }
 }
 
 fn under_way(role: Role) -> &'static str {
@@ -59,6 +70,25 @@ fn under_way(role: Role) -> &'static str {
             "a rotation is under way, after step 2 of 3: the previous key is still believed"
         }
     }
+}
+
+/// That the daemon, as a service, cannot read a file that is for its owner and group.
+pub fn unreadable_for_service(
+    topic: &'static str,
+    shown: &str,
+    metadata: &Metadata,
+    users: &str,
+) -> Option<Finding> {
+    let (service, _) = keygen::service_user(users)?;
+    let is_read_by_group = metadata.mode() & 0o040 != 0;
+    if service == metadata.uid() || is_read_by_group {
+        return None;
+    }
+    let service_user = keygen::SERVICE_USER;
+    let what = format!(
+        "the user {service_user} ({service}), as whom standin.service runs, cannot read it"
+    );
+    Some(Finding::warn(topic, shown, what).to_do(format!("chown {service_user} {shown}")))
 }
 
 fn readers(shown: &str, metadata: &Metadata, users: &str, findings: &mut Findings) {
@@ -85,20 +115,8 @@ fn readers(shown: &str, metadata: &Metadata, users: &str, findings: &mut Finding
     }
     let me = standin_uid();
     let service = keygen::service_user(users).map(|(user, _)| user);
-    let (owner, is_read_by_group) = (metadata.uid(), mode & 0o040 != 0);
-    if let Some(service) = service.filter(|service| *service != owner)
-        && !is_read_by_group
-    {
-        let service_user = keygen::SERVICE_USER;
-        findings.push(
-            Finding::warn(
-                "key",
-                shown,
-                format!("the user {service_user} ({service}), as whom standin.service runs, cannot read it"),
-            )
-            .to_do(format!("chown {service_user} {shown}")),
-        );
-    }
+    let owner = metadata.uid();
+    findings.extend(unreadable_for_service("key", shown, metadata, users));
     if owner != 0 && Some(owner) != me && Some(owner) != service {
         findings.push(
             Finding::warn("key", shown, format!("it belongs to user {}", metadata.uid()))

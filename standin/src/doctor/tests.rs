@@ -398,6 +398,29 @@ fn a_coarse_clock_source_is_no_clock() {
 }
 
 #[test]
+fn a_webhook_that_could_not_be_told_is_known_before_a_run() {
+    let mut host = Host::new("webhooks");
+    let webhook = |url: &str, more: &str| format!("{FILE}[[webhook]]\nurl = \"{url}\"\n{more}");
+    let signed = webhook("http://10.0.0.7/narf", "secret-file = \"/etc/standin/pager\"\n");
+    assert!(host.complaints(&signed).contains("cannot read secret-file"));
+    host.write("/etc/standin/pager", "a-secret-of-some-length\n");
+    let path = host.path("/etc/standin/pager");
+    let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+    mode(0o644);
+    assert!(host.complaints(&signed).contains("everybody can read it"));
+    mode(0o600);
+    assert_eq!(host.complaints(&signed), "");
+    let said = host.complaints(&webhook("http://10.0.0.7/narf", ""));
+    assert!(said.contains("neither signed nor encrypted") && !said.contains("narf"), "{said}");
+    let said = host
+        .complaints(&webhook("http://u:narf@10.0.0.7/", "secret-file = \"/etc/standin/pager\"\n"));
+    assert!(said.contains("holds a password") && !said.contains("narf"), "{said}");
+    let ca = "ca-file = \"/etc/standin/none.pem\"\n";
+    let said = host.complaints(&webhook("https://10.0.0.7/", ca));
+    assert!(said.contains("none.pem: no such file"), "{said}");
+}
+
+#[test]
 fn a_page_that_could_not_be_served_is_told_before_a_run_is() {
     let mut host = Host::new("pages");
     host.write("/etc/standin/token", "a-token-of-some-length\n");

@@ -26,6 +26,8 @@ pub enum Section {
     Control,
     /// `[http]`.
     Http,
+    /// One `[[webhook]]`.
+    Webhook,
 }
 
 /// One key of a section. Texts are in Markdown, of one line.
@@ -65,7 +67,7 @@ const fn key(
 
 impl Section {
     /// All of them, in the order of the reference.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Top,
         Self::Node,
         Self::Vip,
@@ -74,6 +76,7 @@ impl Section {
         Self::Hooks,
         Self::Control,
         Self::Http,
+        Self::Webhook,
     ];
 
     /// Its keys.
@@ -87,6 +90,7 @@ impl Section {
             Self::Hooks => HOOKS,
             Self::Control => CONTROL,
             Self::Http => HTTP,
+            Self::Webhook => WEBHOOK,
         }
     }
 
@@ -111,6 +115,7 @@ impl Section {
             Self::Hooks => "[hooks]",
             Self::Control => "[control]",
             Self::Http => "[http]",
+            Self::Webhook => "[[webhook]]",
         }
     }
 
@@ -119,7 +124,7 @@ impl Section {
         match self {
             Self::Top => "at the top of the file, before the first [header]".to_owned(),
             Self::Node => "in the table of a node".to_owned(),
-            Self::Vip | Self::Check => format!("in a {}", self.header()),
+            Self::Vip | Self::Check | Self::Webhook => format!("in a {}", self.header()),
             Self::Timing | Self::Hooks | Self::Control | Self::Http => {
                 format!("in {}", self.header())
             }
@@ -192,6 +197,7 @@ const TOP: &[Key] = &[
     key("hooks", "a table", NONE, "[what is run when something happens](#hooks)"),
     key("control", "a table", Unset("as below"), "[the control socket](#control)"),
     key("http", "a table", Unset("none: not served"), "[the page and the metrics](#http)"),
+    key("webhook", "tables", Unset("none"), "[who is told of what happens](#webhook)"),
 ];
 
 const NODE: &[Key] = &[
@@ -450,4 +456,40 @@ const HTTP: &[Key] = &[
         "a PEM file: the certificate, followed by those between it and its authority",
     ),
     key("tls-key", "a path", Needed("with `tls-cert`"), "a PEM file: its private key"),
+];
+
+const WEBHOOK: &[Key] = &[
+    key(
+        "url",
+        "a URL, `http://` or `https://`; may hold `user:password@`",
+        Needed(""),
+        "where events are sent. Its path, too, may be a secret, as chat services hand them out",
+    ),
+    key(
+        "name",
+        "text: 1 to 63 letters, digits, `-`, `_` and `.`",
+        Unset("the URL's scheme, host and port"),
+        "how the log, the metrics and `standin check` call it; nothing more of the URL is shown",
+    ),
+    key("events", "a list of the names below", Unset("all of them"), "which events"),
+    key(
+        "secret-file",
+        "a path",
+        Unset("none: not signed"),
+        "a file whose first line, of at least 16 characters, is what events are signed with; the \
+         file may not be readable by everybody",
+    ),
+    key(
+        "ca-file",
+        "a path",
+        Unset("none"),
+        "a PEM file of certificate authorities to trust beside the system's",
+    ),
+    key("timeout", "a duration, 100ms to 1m", Value("\"5s\""), "the time of one attempt"),
+    key(
+        "retry-for",
+        "a duration, at most 24h",
+        Value("\"1h\""),
+        "an event that is older is not tried again",
+    ),
 ];

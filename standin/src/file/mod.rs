@@ -29,6 +29,7 @@ mod secret;
 mod settings;
 mod this_node;
 mod vips;
+mod webhook;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -39,7 +40,8 @@ pub use http::DEFAULT_HTTP_PORT;
 pub use keys::{Key, KeyDefault, Section};
 pub use model::{
     Authority, ClusterFile, Control, HeldAs, HookCommand, Hooks, Http, NamedCheck, NamedCheckId,
-    Node, NodeId, OnDoubt, Placement, ROUTES_FROM, Timing, TlsFiles, VipGroup,
+    Node, NodeId, OnDoubt, Placement, ROUTES_FROM, Timing, TlsFiles, VipGroup, Webhook,
+    WebhookEvent,
 };
 pub use problem::{Problem, Problems, Severity, Source, Span};
 pub use settings::DEFAULT_PORT;
@@ -197,6 +199,7 @@ fn read(top: &Table<'_>, path: &Path, problems: &mut Problems) -> Option<Cluster
     let hooks = settings::hooks(top, problems);
     let control = settings::control(top, problems);
     let http = http::http(top, path, problems);
+    let webhooks = webhook::read(top, path, problems);
     let quorum::Right { authority, fence } =
         quorum::read(top, &nodes, &witnesses, &timing, problems);
     let port = settings::port(top, problems);
@@ -216,6 +219,7 @@ fn read(top: &Table<'_>, path: &Path, problems: &mut Problems) -> Option<Cluster
         isolated_when_unreachable: isolated.into_iter().map(|(address, _)| address).collect(),
         control,
         http,
+        webhooks,
     })
 }
 

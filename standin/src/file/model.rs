@@ -10,6 +10,7 @@ use standin_core::config::{Failback, OnAnswer, Vantage};
 
 use super::address::AddressRange;
 use crate::checks::Check;
+use crate::checks::url::Url;
 
 /// A node: its position in [`ClusterFile::nodes`]; a witness: its position in
 /// [`ClusterFile::witnesses`] and the number of nodes.
@@ -51,6 +52,8 @@ pub struct ClusterFile {
     pub control: Control,
     /// Where the page and the metrics are served; none: nowhere.
     pub http: Option<Http>,
+    /// Who is told of what happens, in the order of the file.
+    pub webhooks: Vec<Webhook>,
 }
 
 /// What gives a node the right to hold a VIP.
@@ -262,6 +265,91 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+}
+
+/// Somebody who is told of what happens, by HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// How it is called: its `name`, or its URL's scheme, host and port. The rest of a URL may be
+    /// a secret.
+    pub name: String,
+    /// Where the events are sent.
+    pub url: Url,
+    /// Which; at least one, in order.
+    pub events: Vec<WebhookEvent>,
+    /// The file with the secret that they are signed with; none: they are not signed.
+    pub secret_file: Option<PathBuf>,
+    /// A PEM file of certificate authorities to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The time that one attempt has.
+    pub timeout: Duration,
+    /// An event that is older is not tried again.
+    pub retry_for: Duration,
+}
+
+/// What a webhook is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WebhookEvent {
+    /// A VIP was taken.
+    Take,
+    /// A VIP was given up.
+    Release,
+    /// A VIP was lost: its lease or its lifetime ended, or somebody removed it.
+    Lost,
+    /// This node does not know whether it may hold a VIP.
+    Doubt,
+    /// Another host answers for a VIP that this node holds.
+    Conflict,
+    /// Nothing of a node answers.
+    PeerDead,
+    /// A node that was dead answers again.
+    PeerAlive,
+    /// A node's daemon has gone while its host answers.
+    DaemonGone,
+    /// It takes part again.
+    DaemonBack,
+    /// A check has begun to fail.
+    CheckFailing,
+    /// It passes again.
+    CheckPassing,
+    /// Anything else that somebody should look at.
+    Warning,
+}
+
+impl WebhookEvent {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Take,
+        Self::Release,
+        Self::Lost,
+        Self::Doubt,
+        Self::Conflict,
+        Self::PeerDead,
+        Self::PeerAlive,
+        Self::DaemonGone,
+        Self::DaemonBack,
+        Self::CheckFailing,
+        Self::CheckPassing,
+        Self::Warning,
+    ];
+
+    /// Its name in the file and in what is sent.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Take => "take",
+            Self::Release => "release",
+            Self::Lost => "lost",
+            Self::Doubt => "doubt",
+            Self::Conflict => "conflict",
+            Self::PeerDead => "peer-dead",
+            Self::PeerAlive => "peer-alive",
+            Self::DaemonGone => "daemon-gone",
+            Self::DaemonBack => "daemon-back",
+            Self::CheckFailing => "check-failing",
+            Self::CheckPassing => "check-passing",
+            Self::Warning => "warning",
+        }
+    }
 }
 
 impl ClusterFile {

@@ -7,7 +7,6 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +19,9 @@ use tokio_rustls::TlsAcceptor;
 use crate::failure::{Code, Failure, Result, plain_io};
 use crate::file::{Http, TlsFiles};
 use crate::regular;
+use crate::secret_line;
 
-/// A token shorter than this can be guessed.
-const TOKEN_LENGTH_MIN: usize = 16;
-/// No token or certificate is longer, in bytes.
+/// No certificate is longer, in bytes.
 const FILE_LIMIT: u64 = 1 << 20;
 
 /// How often, and after which pause, a port that was just ours is tried.
@@ -46,20 +44,7 @@ impl Token {
     /// # Errors
     /// It cannot be read, everybody can read it, or what it says is no token.
     fn read(path: &Path) -> Result<Self> {
-        let shown = path.display();
-        let bytes = contents(path, "token-file")?;
-        let mode = path.metadata().map_or(0, |file| file.permissions().mode());
-        if mode & 0o007 != 0 {
-            return Err(Failure::config(format!("token-file {shown}: everybody can read it"))
-                .advice(format!("chmod 0600 {shown}")));
-        }
-        let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
-        if line.len() < TOKEN_LENGTH_MIN || !line.iter().all(u8::is_ascii_graphic) {
-            return Err(Failure::config(format!("token-file {shown}: its first line is no token"))
-                .expected(format!("at least {TOKEN_LENGTH_MIN} letters, digits and signs"))
-                .advice(format!("openssl rand -hex 32 > {shown}")));
-        }
-        Ok(Self(line.to_vec()))
+        secret_line::read(path, "token-file", "token").map(Self)
     }
 
     /// Whether this is it. Takes as long for any bytes of the same length.

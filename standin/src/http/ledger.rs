@@ -16,6 +16,7 @@ use standin_core::{Instant, Report};
 use tokio::sync::watch;
 
 use crate::log::{Event, Level};
+use crate::notify::Tallies;
 
 /// How many events are kept to be shown.
 pub const STORY_LENGTH: usize = 200;
@@ -66,6 +67,8 @@ pub struct Ledger {
     pub checks: BTreeMap<String, CheckRuns>,
     /// By hook and whether it succeeded.
     pub hooks: BTreeMap<(&'static str, bool), u64>,
+    /// The webhooks, by name.
+    pub webhooks: Tallies,
     /// Events that the fast loop could not tell.
     pub lost: u64,
     /// The latest events, the oldest first.
@@ -89,6 +92,7 @@ impl Default for Ledger {
             takeovers: Histogram::default(),
             checks: BTreeMap::new(),
             hooks: BTreeMap::new(),
+            webhooks: Tallies::new(),
             lost: 0,
             story: VecDeque::new(),
             check_names: Vec::new(),

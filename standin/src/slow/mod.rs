@@ -1,6 +1,6 @@
 //! The slow loop: a thread of its own for what may take time.
 //!
-//! Owns the log, the service checks, the hooks, what the service manager is told, the control socket and the reading of a changed
+//! Owns the log, the service checks, the hooks and webhooks, what the service manager is told, the control socket and the reading of a changed
 //! file, on a tokio runtime of one thread. Never touches an address or a packet socket. Invariant:
 //! whatever happens here, the fast loop goes on; it ends when the fast loop has gone and everything
 //! it said is written.
@@ -37,6 +37,7 @@ use crate::host::{PreparedCheck, PreparedCluster};
 use crate::http::{Door, Front, Ledger, Look, SharedLedger, Site};
 use crate::link::{ToFast, ToSlow};
 use crate::log::{Event, Level, Logger};
+use crate::notify::{LAST_NOTICES, Notifier, Places, Scene};
 
 use counter::Counter;
 use desk::{Book, Desk, Remembered};
@@ -117,6 +118,9 @@ pub struct SlowLoop {
     /// By check: its run, if it has one.
     current: Vec<Option<AbortHandle>>,
     hooks: Option<HookRunner>,
+    notifier: Notifier,
+    /// `[[webhook]]` is to be looked at again.
+    webhooks_stale: bool,
     fencer: Fencer,
     reloader: Option<Reloader>,
     book: Arc<Mutex<Book>>,
@@ -139,6 +143,8 @@ impl SlowLoop {
             running: JoinSet::new(),
             current: Vec::new(),
             hooks: None,
+            notifier: Notifier::new(SystemTime::now()),
+            webhooks_stale: false,
             fencer: Fencer::default(),
             reloader: origin.map(Reloader::new),
             book: Arc::default(),
@@ -167,6 +173,7 @@ impl SlowLoop {
         let Some((file, directory, names)) = matters.cluster else { return };
         self.ledger().adopt(directory.groups(), matters.check_names);
         self.front_stale = true;
+        self.webhooks_stale = true;
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         book.cluster = Some((file.cluster.clone(), directory));
         match &mut self.hooks {
@@ -190,6 +197,7 @@ impl SlowLoop {
         let site = Site::new(look_from(desk.clone()), self.ledger.clone());
         let mut front = Front::open(site, self.door.take());
         self.front_stale = false;
+        self.follow_webhooks();
         self.counter = server.map(|server| Counter::open(server, desk.handler()));
         loop {
             tokio::select! {
@@ -200,16 +208,22 @@ impl SlowLoop {
                 Some(reply) = reloads.recv() => self.reload(Some(reply)),
                 judged = reload::judged(&mut self.reloader) => self.settle_reload(judged),
                 event = ended(&mut self.hooks) => self.write_event(event),
+                event = self.notifier.said() => self.write_event(Some(event)),
                 () = service::beat(&mut self.service) => {}
                 fenced = self.fencer.ended() => self.settle_fence(fenced),
             }
             if std::mem::take(&mut self.front_stale) {
                 self.follow_front(&mut front).await;
             }
+            if self.webhooks_stale {
+                self.follow_webhooks();
+            }
             while self.running.try_join_next().is_some() {}
         }
         drop(front);
         self.running.shutdown().await;
+        self.notifier.finish();
+        let no_more_notices = tokio::time::Instant::now() + LAST_NOTICES;
         let last_words = async {
             while self.hooks.as_ref().is_some_and(|hooks| !hooks.is_idle()) {
                 let event = ended(&mut self.hooks).await;
@@ -217,6 +231,9 @@ impl SlowLoop {
             }
         };
         let _ = tokio::time::timeout(LAST_HOOKS, last_words).await;
+        for event in self.notifier.finished(no_more_notices).await {
+            self.write_event(Some(event));
+        }
         if let Some(counter) = self.counter {
             counter.shut().await;
         }
@@ -241,7 +258,9 @@ impl SlowLoop {
             ToSlow::Report { at, report } => {
                 let time = time_of(Some(at));
                 self.ledger().note_report(&report, at);
-                self.tell(time, &events::of_report(&report, at));
+                let event = events::of_report(&report, at);
+                self.tell(time, &event);
+                self.notifier.note(&report, &event, time);
                 self.remember(&report, time);
                 if let Some(service) = &mut self.service {
                     service.stale |= report.level() >= report::Level::Info;
@@ -311,6 +330,34 @@ impl SlowLoop {
         let settings = current.and_then(|current| current.file.http.clone());
         if let Err(why) = front.change(settings.as_ref()).await {
             self.write_event(Some(Event::new(Level::Error, "http-refused", why.to_string())));
+        }
+    }
+
+    /// `[[webhook]]`, or a file that it names, may have changed.
+    fn follow_webhooks(&mut self) {
+        self.webhooks_stale = false;
+        let current = self.reloader.as_ref().and_then(Reloader::of_node);
+        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((current, (_, directory))) = current.zip(book.cluster.as_ref()) else { return };
+        let home = |name: &str| {
+            let group = current.file.vips.iter().find(|group| group.name == name)?;
+            group.placement.home().map(|home| Arc::from(current.file.node(home).name.as_str()))
+        };
+        let places: Places = directory
+            .groups()
+            .flat_map(|(name, vips)| vips.iter().map(move |vip| (*vip, (name.clone(), home(name)))))
+            .collect();
+        let scene = Scene {
+            cluster: current.file.cluster.clone(),
+            node: directory.own_name().to_owned(),
+            places,
+        };
+        let webhooks = current.file.webhooks.clone();
+        drop(book);
+        let events = self.notifier.follow(&webhooks, scene);
+        self.ledger().webhooks = self.notifier.tallies();
+        for event in events {
+            self.write_event(Some(event));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reading the file again.
 //!
 //! Owns the judgement of a changed file, made while the run goes on: a file with an error in it, or
-//! one that this host cannot follow, is refused whole and the one before stays. Changes hooks,
+//! one that this host cannot follow, is refused whole and the one before stays. Changes hooks, webhooks,
 //! pages and the control socket; everything else is the fast loop's, which is told once the file is good.
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -21,6 +21,7 @@ use crate::http::Door;
 use crate::keygen::{Keys, cannot_use};
 use crate::link::{Command, Order, ToFast};
 use crate::log::{Event, Level};
+use crate::notify;
 
 /// Where a configuration came from.
 #[derive(Debug, Clone)]
@@ -86,6 +87,8 @@ pub(super) struct Change {
     control: bool,
     /// Where the pages are served.
     http: bool,
+    /// The webhooks.
+    webhooks: bool,
 }
 
 /// A file that was found good.
@@ -114,6 +117,11 @@ pub(super) struct Reloader {
 impl Reloader {
     pub(super) fn new(origin: Origin) -> Self {
         Self { origin, current: None, judging: None, again: false, waiting: Vec::new() }
+    }
+
+    /// The file in effect, where this host is a node: a witness tells nobody.
+    pub(super) fn of_node(&self) -> Option<&InEffect> {
+        self.current.as_ref().filter(|_| self.origin.role == Role::Node)
     }
 }
 
@@ -151,23 +159,35 @@ fn judge(origin: &Origin, current: Option<&InEffect>) -> Judgement {
     if let Some(http) = file.http.as_ref().filter(|_| origin.role == Role::Node) {
         Door::judge(current.and_then(|known| known.file.http.as_ref()), http)?;
     }
+    if origin.role == Role::Node {
+        notify::judge(&file.webhooks)?;
+    }
     let keys = Keys::read(&file.key_file)?;
     let ring = keys.ring(&file.cluster).map_err(|error| cannot_use(&file.key_file, &error))?;
     let mut change = change(current, &file, &keys);
-    // A witness has the socket of its command line, and no pages.
+    // A witness has the socket of its command line, and neither pages nor webhooks.
     change.control &= origin.role == Role::Node;
     change.http &= origin.role == Role::Node;
+    change.webhooks &= origin.role == Role::Node;
     Ok(Judged { file, keys, ring, change, warnings })
 }
 
 fn change(current: Option<&InEffect>, file: &ClusterFile, keys: &Keys) -> Change {
     let Some(InEffect { file: old, keys: old_keys }) = current else {
-        return Change { core: true, keys: true, hooks: true, control: false, http: true };
+        return Change {
+            core: true,
+            keys: true,
+            hooks: true,
+            control: false,
+            http: true,
+            webhooks: true,
+        };
     };
     let core = ClusterFile {
         hooks: file.hooks.clone(),
         control: file.control.clone(),
         http: file.http.clone(),
+        webhooks: file.webhooks.clone(),
         key_file: file.key_file.clone(),
         ..old.clone()
     };
@@ -177,6 +197,7 @@ fn change(current: Option<&InEffect>, file: &ClusterFile, keys: &Keys) -> Change
         hooks: old.hooks != file.hooks,
         control: old.control != file.control,
         http: old.http != file.http,
+        webhooks: old.webhooks != file.webhooks,
     }
 }
 
@@ -232,8 +253,9 @@ impl SlowLoop {
         if change.keys {
             self.order(Command::ChangeKeys(Box::new(ring)))?;
         }
-        // The token or the certificate may be another in a file that says the same.
+        // A token, a secret or a certificate may be another in a file that says the same.
         self.front_stale = true;
+        self.webhooks_stale = true;
         if let (true, Some(hooks)) = (change.hooks, &mut self.hooks) {
             hooks.change_commands(file.hooks.clone());
         }
@@ -245,6 +267,7 @@ impl SlowLoop {
             (change.control, "a new control socket"),
             (change.hooks, "other hooks"),
             (change.http, "other pages"),
+            (change.webhooks, "other webhooks"),
         ];
         let what: Vec<&str> = all.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
         Ok(Some(match what.as_slice() {
@@ -307,6 +330,7 @@ mod tests {
         let hooks = format!("{FILE}[hooks]\non-take = \"/bin/true\"\n");
         let control = format!("{FILE}[control]\nmode = \"0600\"\n");
         let http = format!("{FILE}[http]\n");
+        let webhooks = format!("{FILE}[[webhook]]\nurl = \"http://web/\"\n");
         let timing = format!("{FILE}[timing]\ndead-after = \"2s\"\n");
         let elsewhere = FILE.replace("/nonexistent", "/elsewhere");
         for (text, digit, wanted) in [
@@ -316,6 +340,7 @@ mod tests {
             (hooks.as_str(), "b", "kh"),
             (control.as_str(), "a", "c"),
             (http.as_str(), "a", "p"),
+            (webhooks.as_str(), "a", "w"),
             (timing.as_str(), "a", "C"),
             (elsewhere.as_str(), "a", ""),
             (elsewhere.as_str(), "b", "k"),
@@ -327,6 +352,7 @@ mod tests {
                 (found.hooks, 'h'),
                 (found.control, 'c'),
                 (found.http, 'p'),
+                (found.webhooks, 'w'),
             ];
             let found: String = all.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
             assert_eq!(found, wanted, "{text} {digit}");

@@ -137,6 +137,7 @@ pub fn ledger() -> Ledger {
     ledger.takeovers.record(Duration::from_millis(250));
     ledger.note_check(0, true, Duration::from_millis(3));
     ledger.note_hook("on-take", false);
+    ledger.webhooks.push(("pager".to_owned(), Arc::default()));
     ledger
 }
 

@@ -36,6 +36,7 @@ pub fn exposition(seen: &Seen, ledger: &Ledger, format: Format) -> String {
     of_loops(&mut writer, seen, ledger);
     of_checks(&mut writer, &seen.status, ledger);
     of_hooks(&mut writer, ledger);
+    of_webhooks(&mut writer, ledger);
     writer.finish()
 }
 
@@ -205,5 +206,30 @@ fn of_hooks(writer: &mut Writer, ledger: &Ledger) {
             let count = ledger.hooks.get(&(hook, succeeded)).copied().unwrap_or_default();
             family.sample(&[hook, result], count);
         }
+    }
+}
+
+fn of_webhooks(writer: &mut Writer, ledger: &Ledger) {
+    let tallies = ledger.webhooks.iter().map(|(name, shared)| (name, shared.tally()));
+    let tallies: Vec<_> = tallies.collect();
+    let mut family = writer.family(&table::WEBHOOK_EVENTS);
+    for (name, tally) in &tallies {
+        for (result, count) in [
+            ("delivered", tally.delivered),
+            ("refused", tally.refused),
+            ("expired", tally.expired),
+            ("dropped", tally.dropped),
+        ] {
+            family.sample(&[name, result], count);
+        }
+    }
+    let mut family = writer.family(&table::WEBHOOK_ATTEMPTS);
+    for (name, tally) in &tallies {
+        family.sample(&[name, "succeeded"], tally.succeeded);
+        family.sample(&[name, "failed"], tally.failed);
+    }
+    let mut family = writer.family(&table::WEBHOOK_WAITING);
+    for (name, tally) in &tallies {
+        family.sample(&[name], tally.waiting as u64);
     }
 }

@@ -102,4 +102,7 @@ families! {
     CHECK_RUNS = "standin_check_runs" Counter None, ["check", "result"], "Runs of the check on all of its VIPs";
     CHECK_DURATION = "standin_check_duration_seconds" Histogram SECONDS, ["check"], "From the start of a run of the check to its end";
     HOOK_RUNS = "standin_hook_runs" Counter None, ["hook", "result"], "Runs of the hook that have ended, or were refused because too many waited";
+    WEBHOOK_EVENTS = "standin_webhook_events" Counter None, ["webhook", "result"], "Events for the webhook that wait no more, by what became of them";
+    WEBHOOK_ATTEMPTS = "standin_webhook_attempts" Counter None, ["webhook", "result"], "Attempts to tell the webhook of an event";
+    WEBHOOK_WAITING = "standin_webhook_waiting" Gauge None, ["webhook"], "Events that wait for the webhook";
 }
