@@ -33,6 +33,7 @@ pub mod realtime;
 pub mod signal;
 mod socket_address;
 pub mod sysctl;
+pub mod terminal;
 pub mod timer;
 pub mod udp;
 

@@ -89,7 +89,7 @@ impl<'w, 'l> Cluster<'w, 'l> {
         format!("{}/{}.toml", Lab::directory().display(), self.nodes[node].name())
     }
 
-    fn socket(&self, node: usize) -> String {
+    pub(super) fn socket(&self, node: usize) -> String {
         format!("{}/{}.sock", Lab::directory().display(), self.nodes[node].name())
     }
 

@@ -24,6 +24,7 @@ mod takeover;
 mod topology;
 mod upheaval;
 mod voters;
+mod watch;
 
 use std::net::IpAddr;
 
@@ -75,6 +76,7 @@ pub fn all() -> Vec<Case> {
         page::CASES,
         documentation::CASES,
         notify::CASES,
+        watch::CASES,
         refusals::CASES,
     ];
     rooms.concat()

@@ -200,6 +200,11 @@ pub fn explain(args: &ExplainArgs) -> Result<String> {
     if args.asking.json {
         return Ok(format!("{why:#}\n"));
     }
+    Ok(explained(why))
+}
+
+/// An explanation in lines.
+pub(super) fn explained(why: &Value) -> String {
     let (group, holder) = (text(why.get("group")), why.get("holder").and_then(Value::as_str));
     let addresses = list(why.get("addresses"));
     let mut lines = vec![match holder {
@@ -234,7 +239,7 @@ pub fn explain(args: &ExplainArgs) -> Result<String> {
             lines.extend(sentences.into_iter().map(|sentence| format!("  - {sentence}")));
         }
     }
-    Ok(lines.join("\n") + "\n")
+    lines.join("\n") + "\n"
 }
 
 /// `standin plan`.

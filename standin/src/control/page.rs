@@ -58,7 +58,7 @@ pub fn render(status: &Value) -> Option<String> {
 }
 
 /// Who votes, in a line.
-fn quorum(authority: &Value) -> String {
+pub(super) fn quorum(authority: &Value) -> String {
     let number = |key: &str| authority.get(key).and_then(Value::as_u64).unwrap_or_default();
     let is = |key: &str| authority.get(key) == Some(&Value::Bool(true));
     let voters = authority.get("voters").and_then(Value::as_array);
@@ -105,7 +105,7 @@ pub(super) fn lease(lease: &Value) -> Option<String> {
     Some(words)
 }
 
-fn node(node: &Value) -> Value {
+pub(super) fn node(node: &Value) -> Value {
     let is = |key: &str| node.get(key) == Some(&Value::Bool(true));
     let state = node.get("state").and_then(Value::as_str).unwrap_or_default();
     let state = if is("witness") && state == "takes part" { "votes" } else { state };
@@ -128,7 +128,7 @@ fn node(node: &Value) -> Value {
     })
 }
 
-fn group(group: &Value) -> Value {
+pub(super) fn group(group: &Value) -> Value {
     let text = |key: &str| group.get(key).and_then(Value::as_str);
     let name = text("group").unwrap_or_default();
     let addresses = group.get("addresses").and_then(Value::as_array).map(Vec::as_slice);

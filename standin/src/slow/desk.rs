@@ -18,11 +18,14 @@ use super::Directory;
 use super::status::{Seen, SeenCluster, of_lease};
 use crate::control::{Handler, Refusal, Reply, Request};
 use crate::failure::{self, Code, nearest};
+use crate::http::SharedLedger;
 use crate::link::{Answer, Command, Order, ToFast};
 use crate::log::rfc3339;
 
 /// The fast loop answers in microseconds; one that hangs is not waited for for ever.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// As many events of the story are told as fit on a screen.
+const STORY_TOLD: usize = 50;
 /// Reading needs no rights.
 const READING: [&str; 3] = ["status", "explain", "plan"];
 /// Changing does.
@@ -45,6 +48,7 @@ pub(super) struct Desk {
     pub(super) wakeup: Arc<Wakeup>,
     pub(super) reload: mpsc::Sender<ReloadRequest>,
     pub(super) book: Arc<Mutex<Book>>,
+    pub(super) ledger: SharedLedger,
 }
 
 /// What the slow loop writes down for the desk.
@@ -67,7 +71,7 @@ impl Desk {
     async fn answer(&self, request: Request) -> Reply {
         let command = request.command.as_str();
         if command == "status" {
-            return self.status().await;
+            return self.status(&request).await;
         }
         let known = READING.into_iter().chain(CHANGING);
         if !known.clone().any(|name| name == command) {
@@ -134,8 +138,29 @@ impl Desk {
         Ok(Seen { status: *status, cluster, pulse: *pulse })
     }
 
-    async fn status(&self) -> Reply {
-        Ok(members(json!({ "status": self.look().await?.to_json() })))
+    async fn status(&self, request: &Request) -> Reply {
+        let status = self.look().await?.to_json();
+        let mut answer = members(json!({ "status": status, "may_change": request.may_change }));
+        if request.body.get("story") == Some(&Value::Bool(true)) {
+            answer.insert("story".to_owned(), self.story());
+        }
+        Ok(answer)
+    }
+
+    /// The latest events, the newest last.
+    fn story(&self) -> Value {
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let older = ledger.story.len().saturating_sub(STORY_TOLD);
+        let told = ledger.story.iter().skip(older);
+        told.map(|told| {
+            json!({
+                "at": rfc3339(told.at),
+                "level": told.level.name(),
+                "event": told.name,
+                "message": told.message,
+            })
+        })
+        .collect()
     }
 
     async fn explain(&self, directory: &Directory, request: &Request) -> Reply {

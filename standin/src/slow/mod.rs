@@ -193,6 +193,7 @@ impl SlowLoop {
             wakeup: self.ends.wakeup.clone(),
             reload,
             book: self.book.clone(),
+            ledger: self.ledger.clone(),
         };
         let site = Site::new(look_from(desk.clone()), self.ledger.clone());
         let mut front = Front::open(site, self.door.take());

@@ -149,7 +149,15 @@ fn of_node(node: &NodeStatus, peer: Option<&Peer>) -> Value {
     let paths = addresses
         .iter()
         .zip(&node.paths)
-        .map(|(address, heard)| json!({ "address": address, "heard_ms_ago": heard.map(millis) }));
+        .zip(node.traffic.paths.iter().map(Some).chain(std::iter::repeat(None)))
+        .map(|((address, heard), traffic)| {
+            json!({
+                "address": address,
+                "heard_ms_ago": heard.map(millis),
+                "received": traffic.map(|traffic| traffic.received),
+                "lost": traffic.map(|traffic| traffic.lost),
+            })
+        });
     json!({
         "name": &*node.name,
         "this": node.is_this,
