@@ -79,9 +79,11 @@ fn failover(lab: &Lab) -> Result<()> {
     let receiver = Receiver::start(world.pinky.namespace(), PORT, &[500, 503])?;
     wait::until_true("the story has arrived", PATIENCE, || taken(&receiver).len() >= 3)?;
     let events = taken(&receiver);
-    let names: Vec<&str> = events.iter().filter_map(|event| event["event"].as_str()).collect();
-    ensure!(names == ["take", "peer-dead", "take"], "{names:?}");
-    let (dead, took) = (&events[1], &events[2]);
+    ensure!(events[0]["event"] == "take", "{}", events[0]);
+    // On a busy machine the address may be here before nothing at all has answered for long enough.
+    let after = |name: &str| events[1..].iter().find(|event| event["event"] == name);
+    let (dead, took) = (after("peer-dead"), after("take"));
+    let (dead, took) = (dead.context("no peer-dead")?, took.context("no take")?);
     ensure!(dead["peer"] == "brain" && dead["cluster"] == "lab", "{dead}");
     ensure!(took["vips"][0] == vip.to_string() && took["standing_in"] == true, "{took}");
     ensure!(took["why"].as_str().is_some_and(|why| why.contains("brain")), "{took}");

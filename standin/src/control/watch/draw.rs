@@ -160,7 +160,7 @@ fn header(view: &View) -> Vec<Line> {
 
 fn footer(view: &View, width: usize) -> Line {
     if let Pane::Question { words, .. } = &view.pane {
-        return Line::new(Style::Warn, format!("{words} y: yes, any other key: no"));
+        return Line::new(Style::Warn, format!("(y/n) {words}"));
     }
     if let Some((is_bad, said)) = &view.said {
         return Line::new(if *is_bad { Style::Bad } else { Style::Good }, said.as_str());
