@@ -10,6 +10,7 @@ use standin_sys::process::CommandExt;
 
 use super::cluster::{Cluster, two_vips};
 use super::{Case, beside};
+use crate::daemon::Daemon;
 use crate::sandbox::require;
 use crate::story::Lab;
 use crate::wait::{self, PATIENCE};
@@ -130,7 +131,7 @@ fn keys(lab: &Lab) -> Result<()> {
     watch.wait_row(&["> ", &name, "pinky"])?;
     watch.wait_row(&[":", "brain is dead"])?;
     lab.say("Pinky's daemon goes and comes back");
-    cluster.daemon(0, |daemon| daemon.stop())?;
+    cluster.daemon(0, Daemon::stop)?;
     watch.wait_row(&["NOT NOW"])?;
     cluster.start_node(0)?;
     wait::until_true("it is asked again", PATIENCE, || !watch.screen().contains("NOT NOW"))
