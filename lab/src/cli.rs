@@ -17,10 +17,9 @@ standin-lab: the real standin against real kernels and real peers, in namespaces
   standin-lab all [OPTIONS]            every case
   standin-lab run NAME… [OPTIONS]      the cases whose names contain NAME
   standin-lab list                     their names
-  standin-lab bench failover [--runs N] [--json FILE] [--svg FILE] [--only SUBJECT]…
-  standin-lab bench cluster [--quick] [--runs N] [--minutes M] [--json FILE] [--svg FILE]
-                            [--record] [--only MEASUREMENT]…
-  standin-lab bench page               weight, first paint, what scrapes cost
+  standin-lab bench NAME [--quick] [--runs N] [--seconds S] [--json FILE] [--svg FILE]
+                         [--record] [--only PART]…
+                                       failover, cluster or page
 
 Options:
   --jobs N        cases at a time (default 2); those that measure time run alone all the same
@@ -53,6 +52,7 @@ fn dispatch(words: &[String]) -> Result<ExitCode> {
     match first.as_str() {
         sandbox::OUTER => sandbox::outer(rest),
         sandbox::INNER => inner(rest),
+        bench::hardship::EATER => bench::hardship::eat(rest).map(|()| ExitCode::SUCCESS),
         "list" => {
             for case in cases::all() {
                 println!("{:<34} {}", case.name, case.about);

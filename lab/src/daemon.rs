@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use standin_sys::process::{CommandExt, ProcessHandle, processor_time};
+use standin_sys::process::{CommandExt, ProcessHandle};
 use standin_sys::signal::{SIGKILL, SIGTERM};
 
 use crate::event::Event;
@@ -124,12 +124,6 @@ impl Daemon {
 
     pub fn log(&self) -> &Arc<Log> {
         &self.log
-    }
-
-    /// The processor time that its threads have used so far, to the nanosecond. The lab has process
-    /// numbers of its own and the `/proc` of the machine, so it cannot be read there.
-    pub fn processor_time(&self) -> Result<Duration> {
-        Ok(processor_time(self.process.id())?)
     }
 
     pub fn process(&self) -> &Rc<Process> {

@@ -100,21 +100,23 @@ impl Peer {
     }
 
     /// As [`Peer::command`], with advertisements sent to the other node alone instead of to the
-    /// group. `None` where the peer has no such setting.
+    /// group, and with any number of addresses, the first of which is in the advertisements. `None`
+    /// where the peer has no such setting.
     pub fn unicast_command(
         self,
         node: Node<'_>,
         other: Node<'_>,
-        vip: Ipv4Addr,
+        vips: &[Ipv4Addr],
         directory: &Path,
     ) -> io::Result<Option<Command>> {
+        let Some((vip, more)) = vips.split_first() else { return Ok(None) };
         let template = match self {
             Self::Article | Self::Ucarp => return Ok(None),
             Self::KeepalivedDefault => KEEPALIVED_DEFAULT,
             Self::KeepalivedFast => KEEPALIVED_FAST,
         };
-        let text = unicast(&filled(template, node, vip), node, other);
-        keepalived(&text, node, directory).map(Some)
+        let text = unicast(&filled(template, node, *vip), node, other);
+        keepalived(&with_more(&text, more), node, directory).map(Some)
     }
 }
 
@@ -180,6 +182,17 @@ fn unicast(text: &str, node: Node<'_>, other: Node<'_>) -> String {
     text.replacen("virtual_ipaddress {", &addresses, 1)
 }
 
+/// An advertisement has room for few addresses; keepalived takes the others in a block of their own.
+fn with_more(text: &str, more: &[Ipv4Addr]) -> String {
+    if more.is_empty() {
+        return text.to_owned();
+    }
+    let lines: Vec<String> = more.iter().map(|vip| format!("        {vip}/32")).collect();
+    let lines = lines.join("\n");
+    let block = format!("virtual_ipaddress_excluded {{\n{lines}\n    }}\n    virtual_ipaddress {{");
+    text.replacen("virtual_ipaddress {", &block, 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,8 +232,21 @@ mod tests {
         assert!(text.contains("unicast_peer {\n        10.9.0.2\n    }"), "{text}");
         assert_eq!(text.matches('{').count(), text.matches('}').count(), "{text}");
         let nowhere = Path::new("/nowhere");
-        let ucarp = Peer::Ucarp.unicast_command(brain(), pinky(), VIP, nowhere);
+        let ucarp = Peer::Ucarp.unicast_command(brain(), pinky(), &[VIP], nowhere);
         assert!(ucarp.expect("nothing is written").is_none());
+    }
+
+    #[test]
+    fn a_keepalived_of_many_addresses_advertises_the_first() {
+        let more = [Ipv4Addr::new(10, 9, 100, 1), Ipv4Addr::new(10, 9, 100, 2)];
+        let text = with_more(&filled(KEEPALIVED_DEFAULT, brain(), VIP), &more);
+        let (excluded, advertised) = text.split_once("virtual_ipaddress {").expect("both blocks");
+        assert!(
+            excluded.ends_with("        10.9.100.1/32\n        10.9.100.2/32\n    }\n    "),
+            "{text}"
+        );
+        assert!(advertised.contains("10.9.0.100/32"), "{text}");
+        assert_eq!(text.matches('{').count(), text.matches('}').count(), "{text}");
     }
 
     #[test]

@@ -80,24 +80,25 @@ const BENCH_HELP: &str = "\
 Options of counts, the instructions of the core's most used paths:
       --update         write the budget that they are held to
 
-Options of failover:
-      --runs <N>       runs of each system, in turn [default: 5]
+Options of failover, cluster and page:
+      --quick          few and short runs
+      --runs <N>       runs of each measurement, the systems in turn
       --json <FILE>    every run's numbers
-      --svg <FILE>     a chart
-      --only <SYSTEM>  this system alone; may be repeated
+      --svg <FILE>     a chart (not of page)
+      --record         tables, numbers and chart go into docs/
+      --only <NAME>    this part alone; may be repeated
+
+What they measure, their runs (with --quick) and what --only may name:
+      failover         the article's job; 5 (1): a system, loss, left-behind
+      cluster          a cluster of two, and of 64; 5 (1): power-off, moves, drain, stop,
+                       restart, killed, hung, renewals, nodes, loss, busy
+      page             the page's weight and first paint, and what scrapes cost; 1 (1):
+                       paint, flood, scrape
 
 Options of cluster:
-      --quick          one run of each, and short ones
-      --runs <N>       runs of each measurement, the systems in turn [default: 5]
-      --minutes <M>    how long 20 % of the frames are lost; processors are busy
-                       for half as long [default: 10]
-      --json <FILE>    every run's numbers
-      --svg <FILE>     a chart
-      --record         tables, numbers and chart go into docs/
-      --only <NAME>    this measurement alone; may be repeated: power-off, moves, drain,
-                       stop, restart, killed, hung, nodes, loss, busy
-
-`page` takes none: the page's weight and first paint, and what scrapes cost.";
+      --seconds <S>    how long what lasts is measured: cluster's loss 600 (18) and half of
+                       it for busy
+      --minutes <M>    the same in minutes";
 
 #[derive(Args)]
 #[command(after_help = BENCH_HELP)]

@@ -1,4 +1,5 @@
-//! The chart: how long a client waits, on a logarithmic scale, with a dot for each run.
+//! The chart: how long something takes, or how often it happens, on a logarithmic scale, with a dot
+//! for each run.
 //!
 //! Owns a few shapes of SVG. A file stands alone: no fonts, no scripts, nothing fetched.
 
@@ -15,6 +16,49 @@ const ROW: f64 = 44.0;
 const MOST_MS: f64 = 20_000.0;
 const MARKS: [(f64, &str); 5] =
     [(1.0, "1 ms"), (10.0, "10 ms"), (100.0, "100 ms"), (1000.0, "1 s"), (10_000.0, "10 s")];
+/// The upper end of a scale of counts.
+const MOST_COUNT: f64 = 3000.0;
+const COUNTS: [(f64, &str); 5] =
+    [(0.0, "0"), (1.0, "1"), (10.0, "10"), (100.0, "100"), (1000.0, "1000")];
+
+/// What the bars are of.
+#[derive(Clone, Copy)]
+pub enum Scale {
+    /// Times in milliseconds, from this one on.
+    Milliseconds(f64),
+    /// Counts, from none on.
+    Counts,
+}
+
+impl Scale {
+    /// Where a number lies between the ends, from 0 to 1.
+    fn part(self, number: f64) -> f64 {
+        match self {
+            Self::Milliseconds(least) => {
+                (number.clamp(least, MOST_MS) / least).ln() / (MOST_MS / least).ln()
+            }
+            Self::Counts => number.clamp(0.0, MOST_COUNT).ln_1p() / MOST_COUNT.ln_1p(),
+        }
+    }
+
+    fn marks(self) -> Vec<(f64, &'static str)> {
+        match self {
+            Self::Milliseconds(least) => {
+                MARKS.into_iter().filter(|(mark, _)| *mark >= least).collect()
+            }
+            Self::Counts => COUNTS.to_vec(),
+        }
+    }
+
+    fn text(self, number: f64) -> String {
+        match self {
+            Self::Milliseconds(_) if number >= 1000.0 => format!("{:.2} s", number / 1000.0),
+            Self::Milliseconds(_) if number < 9.95 => format!("{number:.1} ms"),
+            Self::Milliseconds(_) => format!("{number:.0} ms"),
+            Self::Counts => format!("{number:.0}"),
+        }
+    }
+}
 
 /// One bar.
 pub struct Row<'f> {
@@ -25,13 +69,12 @@ pub struct Row<'f> {
     pub median: f64,
 }
 
-/// Bars of times in milliseconds.
+/// Bars.
 pub struct Chart<'f> {
     pub title: &'f str,
     /// Where the bars begin: the labels need the room.
     pub left: f64,
-    /// The scale's lower end in milliseconds.
-    pub least_ms: f64,
+    pub scale: Scale,
     pub rows: Vec<Row<'f>>,
 }
 
@@ -47,7 +90,7 @@ pub fn failover(figures: &Figures, machine: &Machine) -> String {
     };
     let title = "Power off: how long a client waits for its next answer";
     let rows = Subject::ALL.into_iter().filter_map(row).collect();
-    Chart { title, left: 170.0, least_ms: 10.0, rows }.svg(machine)
+    Chart { title, left: 170.0, scale: Scale::Milliseconds(10.0), rows }.svg(machine)
 }
 
 impl Chart<'_> {
@@ -63,8 +106,8 @@ impl Chart<'_> {
         label(&mut svg, 16.0, 28.0, "start", 18, self.title);
         let legend = "bar: median; dots: single runs; logarithmic scale";
         label(&mut svg, 16.0, 48.0, "start", 12, legend);
-        for (mark_ms, name) in MARKS.into_iter().filter(|(mark_ms, _)| *mark_ms >= self.least_ms) {
-            let x = self.place(mark_ms);
+        for (mark, name) in self.scale.marks() {
+            let x = self.place(mark);
             let _ = writeln!(
                 svg,
                 "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"#ddd\"/>"
@@ -102,23 +145,17 @@ impl Chart<'_> {
             );
         }
         let most = runs.iter().copied().fold(median, f64::max);
-        let text = if median < 1000.0 {
-            format!("{median:.0} ms")
-        } else {
-            format!("{:.2} s", median / 1000.0)
-        };
+        let text = self.scale.text(median);
         label(svg, self.place(most) + 10.0, middle + 5.0, "start", 14, &text);
     }
 
-    /// The horizontal place of a time.
-    fn place(&self, ms: f64) -> f64 {
-        let part = (ms.clamp(self.least_ms, MOST_MS) / self.least_ms).ln()
-            / (MOST_MS / self.least_ms).ln();
-        self.left + part * (WIDTH - self.left - RIGHT)
+    /// The horizontal place of a number.
+    fn place(&self, number: f64) -> f64 {
+        self.left + self.scale.part(number) * (WIDTH - self.left - RIGHT)
     }
 }
 
-fn label(svg: &mut String, x: f64, y: f64, anchor: &str, size: u32, text: &str) {
+pub fn label(svg: &mut String, x: f64, y: f64, anchor: &str, size: u32, text: &str) {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     let _ = writeln!(
         svg,
@@ -152,8 +189,12 @@ mod tests {
 
     #[test]
     fn times_are_placed_between_the_ends() {
-        let chart = Chart { title: "", left: 170.0, least_ms: 10.0, rows: Vec::new() };
+        let chart =
+            Chart { title: "", left: 170.0, scale: Scale::Milliseconds(10.0), rows: Vec::new() };
         assert!(chart.place(1.0) >= 170.0 && chart.place(1e9) <= WIDTH - RIGHT + 0.1);
         assert!(chart.place(100.0) < chart.place(1000.0));
+        let counts = Chart { scale: Scale::Counts, ..chart };
+        assert!((counts.place(0.0) - 170.0).abs() < 1e-9);
+        assert!(counts.place(1.0) > counts.place(0.0) && counts.place(1e9) <= WIDTH - RIGHT + 0.1);
     }
 }

@@ -1,27 +1,32 @@
-//! `bench failover`: our figures beside those of the systems people use today, in one set-up.
-//! `bench cluster` is in [`mod@cluster`], `bench page` in [`page`].
+//! `cargo xtask bench`: our figures beside those of the systems people use today, in one set-up.
 //!
-//! Owns the order of the measurements and what is printed. Each measurement runs in a sandbox of
-//! its own (`measure`) and gives one line of JSON; nothing else runs meanwhile. The machine is
-//! never as quiet as one would wish, so the subjects take turns, and medians and ratios count.
+//! Owns which benchmarks there are, the running of one measurement, and `bench failover`; every
+//! other benchmark has a room of its own. Each measurement runs in a sandbox of its own and gives one
+//! line of JSON; nothing else runs meanwhile. The machine is never as quiet as one would wish, so the
+//! subjects take turns, and medians and ratios count.
 
 mod chart;
 mod cluster;
+pub mod hardship;
 mod measure;
+mod options;
 mod page;
+mod record;
 mod report;
 mod subject;
+mod table;
+pub mod usage;
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::runner::Sandboxed;
 use crate::story::Lab;
+use options::{Options, Words};
+use record::{record, write_down};
 use report::{Figures, Machine};
 use subject::Subject;
 
@@ -31,25 +36,21 @@ const RESULT: &str = "RESULT ";
 const LOSS_RUNS: usize = 1;
 /// A measurement of `failover` that is not done by then hangs.
 const LONGEST: Duration = Duration::from_mins(4);
-
-struct Options {
-    runs: usize,
-    json: Option<PathBuf>,
-    svg: Option<PathBuf>,
-    only: Vec<String>,
-    keep_user: bool,
-}
+/// Lines from the beginning of what a failed measurement says, and from its end.
+const TOLD_OF_A_FAILURE: usize = 40;
+/// Those that stand in the documentation with tables that are written by `--record`.
+const RECORDED: [&str; 3] = ["failover", cluster::NAME, page::NAME];
 
 /// Runs a benchmark.
 pub fn run(words: &[String]) -> Result<ExitCode> {
     let Some((which, rest)) = words.split_first() else {
-        bail!("which benchmark? `failover`, `cluster` or `page`")
+        bail!("which benchmark? {}", RECORDED.join(", "))
     };
     match which.as_str() {
         "failover" => failover(rest),
-        "cluster" => cluster::run(rest),
-        "page" => page::run(rest),
-        _ => bail!("there is no benchmark {which:?}; there are `failover`, `cluster` and `page`"),
+        cluster::NAME => cluster::run(rest),
+        page::NAME => page::run(rest),
+        _ => bail!("there is no benchmark {which:?}; there are {}", RECORDED.join(", ")),
     }
 }
 
@@ -63,7 +64,10 @@ pub fn measure(lab: &Lab, what: &str, rest: &[String]) -> Result<()> {
 }
 
 fn failover(words: &[String]) -> Result<ExitCode> {
-    let options = Options::parse(words)?;
+    let mut parts = Subject::ALL.map(Subject::name).to_vec();
+    parts.extend(["loss", "left-behind"]);
+    let known = Words { benchmark: "failover", runs: (5, 1), lasting: None, parts };
+    let options = Options::parse(words, &known)?;
     let subjects: Vec<Subject> =
         Subject::ALL.into_iter().filter(|subject| options.wants(subject.name())).collect();
     for subject in &subjects {
@@ -92,19 +96,18 @@ fn failover(words: &[String]) -> Result<ExitCode> {
         }
     }
     let machine = Machine::read();
-    print!("{}", report::text(&figures, &machine));
+    let text = report::text(&figures, &machine);
     let json = report::json(&figures, &machine, report::AIMS);
-    write_down(options.json.as_deref(), &format!("{json:#}\n"))?;
-    write_down(options.svg.as_deref(), &chart::failover(&figures, &machine))?;
+    publish(&options, "failover", &text, &json, &chart::failover(&figures, &machine))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a file where one is wanted.
-fn write_down(path: Option<&Path>, text: &str) -> Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    fs::write(path, text).with_context(|| path.display().to_string())?;
-    println!("written: {}", path.display());
-    Ok(())
+/// Prints what was measured, and puts it wherever it is wanted.
+fn publish(options: &Options, name: &str, text: &str, json: &Value, svg: &str) -> Result<()> {
+    print!("{text}");
+    write_down(options.json.as_deref(), &format!("{json:#}\n"))?;
+    write_down(options.svg.as_deref(), svg)?;
+    if options.record { record(name, text) } else { Ok(()) }
 }
 
 fn one(options: &Options, figures: &mut Figures, what: &str, subject: &str) -> Result<()> {
@@ -125,7 +128,16 @@ fn once(
     let result = output.lines().find_map(|line| line.strip_prefix(RESULT));
     let Some(result) = result.filter(|_| good) else {
         println!("{what} of {subject} failed:");
-        for line in output.lines() {
+        let lines: Vec<&str> = output.lines().collect();
+        let (first, last) = lines.split_at(lines.len().min(TOLD_OF_A_FAILURE));
+        let left_out = last.len().saturating_sub(TOLD_OF_A_FAILURE);
+        for line in first {
+            println!("    | {line}");
+        }
+        if left_out > 0 {
+            println!("    | ({left_out} lines are left out)");
+        }
+        for line in last.iter().skip(left_out) {
             println!("    | {line}");
         }
         figures.failed.push(format!("{what} of {subject}"));
@@ -140,40 +152,4 @@ fn once(
         }
     }
     Ok(())
-}
-
-impl Options {
-    fn parse(words: &[String]) -> Result<Self> {
-        let mut options =
-            Self { runs: 5, json: None, svg: None, only: Vec::new(), keep_user: false };
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            if word == "--keep-user" {
-                options.keep_user = true;
-                continue;
-            }
-            let value = words.next().with_context(|| format!("{word} needs a value"))?;
-            match word.as_str() {
-                "--runs" => {
-                    options.runs = value.parse().context("--runs needs a number")?;
-                    ensure!(options.runs > 0, "--runs needs at least 1");
-                }
-                "--json" => options.json = Some(PathBuf::from(value)),
-                "--svg" => options.svg = Some(PathBuf::from(value)),
-                "--only" => options.only.push(value.clone()),
-                other => bail!("there is no option {other}; see --help"),
-            }
-        }
-        let known = Subject::ALL.map(Subject::name);
-        for name in &options.only {
-            let right =
-                known.contains(&name.as_str()) || ["loss", "left-behind"].contains(&&**name);
-            ensure!(right, "--only {name}: expected {}, loss or left-behind", known.join(", "));
-        }
-        Ok(options)
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == name)
-    }
 }

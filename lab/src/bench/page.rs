@@ -3,7 +3,8 @@
 //! Owns what each figure means. Each measurement runs in a sandbox of its own; the cluster is two
 //! nodes, and everything is asked over Pinky's own loopback.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,8 +12,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use super::options::{Options, Words};
 use super::report::{Figures, Machine, median};
-use super::{RESULT, once};
+use super::{RESULT, once, publish};
 use crate::browser::Browser;
 use crate::cases::cluster::{Cluster, two_vips};
 use crate::cases::page::{URL, get};
@@ -23,6 +25,8 @@ use crate::world::{Family, Host, World};
 /// The first word of its measurements.
 pub const NAME: &str = "page";
 
+/// What is measured.
+const PARTS: [&str; 3] = ["paint", "flood", "scrape"];
 const DOOR: &str = "127.0.0.1:4962";
 /// How long scrapes are made as fast as they are answered, and by how many at a time.
 const FLOOD: Duration = Duration::from_secs(5);
@@ -38,17 +42,19 @@ const LONGEST: Duration = Duration::from_mins(3);
 
 /// Runs all of them and prints the figures.
 pub fn run(words: &[String]) -> Result<ExitCode> {
-    let keep_user = words.iter().any(|word| word == "--keep-user");
-    if let Some(other) = words.iter().find(|word| *word != "--keep-user") {
-        bail!("there is no option {other} of `bench page`");
-    }
+    let known = Words { benchmark: NAME, runs: (1, 1), lasting: None, parts: PARTS.to_vec() };
+    let mut options = Options::parse(words, &known)?;
+    // It has no chart.
+    options.svg = None;
     let mut figures = Figures::default();
-    for what in ["paint", "flood", "scrape"] {
-        let arguments = [NAME.to_owned(), what.to_owned()];
-        once(&mut figures, (what, NAME), &arguments, LONGEST, keep_user)?;
+    for _ in 0..options.runs {
+        for what in PARTS.into_iter().filter(|what| options.wants(what)) {
+            let arguments = [NAME.to_owned(), what.to_owned()];
+            once(&mut figures, (what, NAME), &arguments, LONGEST, options.keep_user)?;
+        }
     }
     let machine = Machine::read();
-    println!("\n{}, {} cores, load {}", machine.processor, machine.cores, machine.load);
+    let mut text = format!("\n{}\n\n", machine.line());
     for (what, name, told) in [
         ("paint", "page_bytes", "page, bytes"),
         ("paint", "files_bytes", "style, script and icon, bytes"),
@@ -60,9 +66,14 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
         ("scrape", "bytes", "and its bytes"),
     ] {
         if let Some(number) = figures.median(what, NAME, name) {
-            println!("{told:<36} {number:>12.1}");
+            let _ = writeln!(text, "  {told:<36} {number:>12.1}");
         }
     }
+    for failed in &figures.failed {
+        let _ = writeln!(text, "failed: {failed}");
+    }
+    let json = super::report::json(&figures, &machine, &[]);
+    publish(&options, NAME, &text, &json, "")?;
     Ok(if figures.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

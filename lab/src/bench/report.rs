@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::subject::Subject;
 
 /// Every number measured: by measurement, subject and name, in the order of the runs.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Figures {
     numbers: BTreeMap<(String, String, String), Vec<f64>>,
     /// Measurements that gave no number.
@@ -91,7 +91,8 @@ impl Machine {
     }
 }
 
-/// The commit of the source tree the lab was built from, and whether it was changed since.
+/// The commit of the source tree the lab was built from, and whether it was changed since, but for
+/// its documentation.
 fn commit() -> Option<String> {
     let git = |arguments: &[&str]| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -100,7 +101,9 @@ fn commit() -> Option<String> {
         output.status.success().then_some(text)
     };
     let id = git(&["rev-parse", "--short=12", "HEAD"])?;
-    let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
+    // What a recording writes changes nothing that is measured.
+    let changed =
+        git(&["status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)docs"])?;
     Some(if changed.is_empty() { id } else { format!("{id}, changed since") })
 }
 
@@ -113,6 +116,16 @@ pub struct Aim {
     pub unit: &'static str,
     /// Judged by the worst run instead of the median.
     pub worst: bool,
+}
+
+/// An aim that is judged by the worst run.
+pub const fn aim(
+    sentence: &'static str,
+    key: (&'static str, &'static str, &'static str),
+    (most, unit): (f64, &'static str),
+    elsewhere: &'static str,
+) -> Aim {
+    Aim { sentence, elsewhere, key, most, unit, worst: true }
 }
 
 /// Those of `bench failover`.

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use anyhow::Result;
 use standin_sys::netlink::RouteSocket;
@@ -49,6 +50,19 @@ impl Fault {
                 format!("iifname {{ {set} }} drop;\noifname {{ {set} }} drop;\n")
             }
         }
+    }
+}
+
+/// Everything is lost at one port for a while.
+pub struct Burst {
+    namespace: NetNamespace,
+    rule: String,
+}
+
+impl Burst {
+    /// Begins one, which ends by itself.
+    pub fn run(&self) -> Result<()> {
+        nft(&self.namespace, &self.rule)
     }
 }
 
@@ -116,6 +130,21 @@ impl Switch {
     pub fn silence(&self, ports: &[&str]) -> Result<()> {
         let ports = ports.iter().map(|port| (*port).to_owned()).collect();
         self.set(Fault::Silence { ports }, true)
+    }
+
+    /// Makes ready what loses everything at a port for a while: each run of the command is one burst,
+    /// whose end the kernel keeps, to its tick.
+    pub fn bursts(&self, port: &str, long: Duration) -> Result<Burst> {
+        nft(
+            &self.namespace,
+            "table bridge bursts { set silent { type ifname; flags timeout; }\n\
+             chain forward { type filter hook forward priority 0;\n\
+             iifname @silent drop;\noifname @silent drop; }\n}\n",
+        )?;
+        let milliseconds = long.as_millis();
+        let rule =
+            format!("add element bridge bursts silent {{ \"{port}\" timeout {milliseconds}ms }}");
+        Ok(Burst { namespace: self.namespace.clone(), rule })
     }
 
     fn set(&self, fault: Fault, present: bool) -> Result<()> {

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use standin_core::wire::Mac;
 
 use super::measure::milliseconds;
-use super::pair::{keygen, start_node};
+use super::pair::{Side, keygen, start_node};
 use crate::capture::Capture;
 use crate::daemon::Daemon;
 use crate::story::Lab;
@@ -35,7 +35,7 @@ const MOST_NODES: u8 = 64;
 const FIRST: u8 = 2;
 /// Of the first VIP in its address.
 const FIRST_VIP: u8 = 100;
-const DEAD_AFTER: Duration = Duration::from_secs(4);
+pub const DEAD_AFTER: Duration = Duration::from_secs(4);
 /// 64 daemons start on a few processors.
 const BOOT_WITHIN: Duration = Duration::from_secs(90);
 const CONVERGED_WITHIN: Duration = Duration::from_mins(1);
@@ -46,7 +46,9 @@ const REST: Duration = Duration::from_secs(4);
 
 /// How the VIPs belong to nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
+pub enum Shape {
+    /// A single VIP, at home on Brain.
+    One,
     /// One VIP at home on each node; the next node of the file takes what a dead one had.
     Homes,
     /// A pool that is spread over all.
@@ -66,17 +68,20 @@ pub fn measure(lab: &Lab, subject: &str) -> Result<Value> {
         words.next().and_then(|word| word.parse().ok()).context("how many nodes are lost?")?;
     let nodes = words.next().map_or(Ok(MOST_NODES), str::parse).context("of how many nodes?")?;
     ensure!(
-        (3..=MOST_NODES).contains(&nodes) && (1..usize::from(nodes)).contains(&lost),
+        (2..=MOST_NODES).contains(&nodes) && (1..usize::from(nodes)).contains(&lost),
         "{subject}"
     );
     let world = World::new(lab)?;
     Fleet::start(&world, shape, nodes)?.lose(lost)
 }
 
-struct Fleet<'w, 'l> {
+/// Many nodes on one host.
+pub struct Fleet<'w, 'l> {
     world: &'w World<'l>,
+    /// Pinky, Brain, and the others.
     hosts: Vec<Rc<Host>>,
-    _daemons: Vec<Daemon>,
+    daemons: Vec<Daemon>,
+    shape: Shape,
     boot: Boot,
 }
 
@@ -88,13 +93,14 @@ struct Boot {
 }
 
 /// Every VIP that there may be.
-fn vips(nodes: u8) -> Vec<IpAddr> {
-    (0..nodes).map(|number| Family::V4.of(LAN, FIRST_VIP + number)).collect()
+fn vips(shape: Shape, nodes: u8) -> Vec<IpAddr> {
+    let count = if shape == Shape::One { 1 } else { nodes };
+    (0..count).map(|number| Family::V4.of(LAN, FIRST_VIP + number)).collect()
 }
 
 impl<'w, 'l> Fleet<'w, 'l> {
-    /// Starts all and waits until each has one VIP.
-    fn start(world: &'w World<'l>, shape: Shape, nodes: u8) -> Result<Self> {
+    /// Starts all and waits until each has one VIP, or one of them the only one.
+    pub fn start(world: &'w World<'l>, shape: Shape, nodes: u8) -> Result<Self> {
         let mut hosts = vec![world.pinky.clone(), world.brain.clone()];
         for number in FIRST + 2..FIRST + nodes {
             hosts.push(world.add_quiet_host(&format!("node{number}"), number)?);
@@ -118,9 +124,12 @@ impl<'w, 'l> Fleet<'w, 'l> {
         world.lab.say(format!("all are ready: {}", heard()));
         let boot = Boot { time: begun.elapsed(), frames: wire.mark() };
         drop(wire);
-        let fleet = Self { world, hosts, _daemons: daemons, boot };
-        let even = |shares: &[usize]| shares.iter().all(|share| *share == 1);
-        let what = "each node has one VIP";
+        let fleet = Self { world, hosts, daemons, shape, boot };
+        let even = |shares: &[usize]| match shape {
+            Shape::One => shares[1] == 1,
+            Shape::Homes | Shape::Pool => shares.iter().all(|share| *share == 1),
+        };
+        let what = "each VIP is where it belongs";
         wait::until(what, BOOT_WITHIN, || {
             fleet.shares(&fleet.hosts).filter(|shares| even(shares))
         })?;
@@ -131,7 +140,22 @@ impl<'w, 'l> Fleet<'w, 'l> {
 
     /// As many as nodes.
     fn vips(&self) -> Vec<IpAddr> {
-        vips(u8::try_from(self.hosts.len()).unwrap_or(MOST_NODES))
+        vips(self.shape, u8::try_from(self.hosts.len()).unwrap_or(MOST_NODES))
+    }
+
+    /// The daemon of Pinky, or of Brain.
+    pub fn daemon(&self, side: Side) -> &Daemon {
+        &self.daemons[side as usize]
+    }
+
+    /// Brain loses its power: how long until Pinky has judged it to be dead.
+    pub fn detect(&self) -> Result<Duration> {
+        let mark = self.daemons[0].mark();
+        let cut_at = now_ns();
+        self.world.switch.silence(&["brain"])?;
+        self.world.brain.kill_processes()?;
+        let dead = self.daemons[0].wait_after(mark, "peer-dead", CONVERGED_WITHIN)?;
+        Ok(Duration::from_nanos(dead.at_ns.saturating_sub(cut_at)))
     }
 
     /// How many VIPs each of some hosts has, when each VIP is on exactly one of them.
@@ -237,7 +261,7 @@ fn first_announcements(
             first.entry((vip, mac)).or_insert(after);
         }
     }
-    first.retain(|(vip, _), _| vips(MOST_NODES).contains(vip));
+    first.retain(|(vip, _), _| vips(Shape::Homes, MOST_NODES).contains(vip));
     first
 }
 
@@ -266,8 +290,9 @@ fn file(hosts: &[Rc<Host>], shape: Shape) -> String {
         .zip(hosts)
         .map(|(number, host)| format!("{} = \"{}\"", host.name(), Family::V4.real(number)))
         .collect();
-    let vips = vips(u8::try_from(hosts.len()).unwrap_or(MOST_NODES));
+    let vips = vips(shape, u8::try_from(hosts.len()).unwrap_or(MOST_NODES));
     let groups: Vec<String> = match shape {
+        Shape::One => vec![format!("[[vip]]\naddress = \"{}\"\nhome = \"brain\"\n", vips[0])],
         Shape::Pool => {
             let (first, last) = (vips[0], vips[vips.len() - 1]);
             vec![format!("[[vip]]\naddress = \"{first}-{last}\"\nspread = true\n")]

@@ -2,26 +2,23 @@
 //!
 //! Owns what each figure means. Losses and waits are taken at the client, holders from the kernels.
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use standin_sys::process::CommandExt;
 use standin_sys::signal::{SIGKILL, SIGSTOP};
 
 use super::many;
-use super::pair::{Pair, Side, System};
-use crate::bench::RESULT;
+use super::pair::{Pair, Setting, Side, System};
+use crate::bench::{RESULT, hardship};
 use crate::client::{Client, Record};
-use crate::daemon::Daemon;
 use crate::story::Lab;
 use crate::world::World;
 
 /// Requests a second.
-const RATE_HZ: u32 = 1000;
+pub const RATE_HZ: u32 = 1000;
 /// keepalived needs up to 4 s by default.
-const TAKEOVER_WITHIN: Duration = Duration::from_secs(30);
+pub const TAKEOVER_WITHIN: Duration = Duration::from_secs(30);
 /// Answers of this long after everything has come to rest.
 const STEADY: Duration = Duration::from_millis(300);
 /// How long two holders are watched where nothing ends them.
@@ -192,16 +189,14 @@ fn dumb(world: &World<'_>, pair: &Pair<'_, '_>, signal: i32) -> Result<Value> {
 
 /// What a lease costs its holder: its processor time while nothing happens.
 fn renewals(world: &World<'_>, addresses: u16) -> Result<Value> {
-    let pair = Pair::start_group(world, System::Quorum(LEASE), addresses)?;
+    let pair =
+        Pair::start_with(world, Setting { addresses, ..Setting::plain(System::Quorum(LEASE)) })?;
     // The first announcements are over.
     std::thread::sleep(QUIET_AFTER);
-    let before = pair.daemon(Side::Home, Daemon::processor_time)?;
-    let begun = Instant::now();
+    let processes = pair.processes(Side::Home)?;
+    let before = processes.spent()?;
     std::thread::sleep(COUNTED);
-    let after = pair.daemon(Side::Home, Daemon::processor_time)?;
-    let spent = after.saturating_sub(before);
-    let share = spent.as_secs_f64() / begun.elapsed().as_secs_f64();
-    Ok(json!({ "processor_percent": (share * 1e5).round() / 1e3 }))
+    Ok(json!({ "processor_percent": processes.spent()?.since(&before).all }))
 }
 
 /// 20 % of the frames are lost each way between the two.
@@ -214,20 +209,12 @@ fn loss(world: &World<'_>, pair: &Pair<'_, '_>, time: Duration) -> Result<Value>
 /// All processors are busy with something else.
 fn busy(pair: &Pair<'_, '_>, time: Duration) -> Result<Value> {
     pair.settle();
-    let spinners: Result<Vec<Daemon>> = (0..SPINNERS).map(|_| spinner()).collect();
-    let result = undisturbed(pair, time, Duration::from_millis(10));
-    drop(spinners?);
-    result
-}
-
-fn spinner() -> Result<Daemon> {
-    let mut command = Command::new("sh");
-    command.args(["-c", "while :; do :; done"]).stdin(Stdio::null()).die_with_parent();
-    Daemon::start("a spinning process".to_owned(), &mut command)
+    let _spinners = hardship::spinners(SPINNERS)?;
+    undisturbed(pair, time, Duration::from_millis(10))
 }
 
 /// Nobody is dead: how often the VIP comes or goes on either node.
-fn undisturbed(pair: &Pair<'_, '_>, time: Duration, look_every: Duration) -> Result<Value> {
+pub fn undisturbed(pair: &Pair<'_, '_>, time: Duration, look_every: Duration) -> Result<Value> {
     let watched = watch(pair, time, look_every);
     let mut result = json!({
         "moves": watched.changes,

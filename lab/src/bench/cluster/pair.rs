@@ -4,26 +4,38 @@
 //! Pinky waits.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result, ensure};
+use standin_sys::netlink::{LocalRoute, RouteSocket};
 use standin_sys::process::{CommandExt, ProcessHandle};
 use standin_sys::signal::SIGTERM;
 
 use crate::bench::subject::random_fraction;
+use crate::bench::usage::Processes;
 use crate::daemon::Daemon;
 use crate::peers::{Node, Peer, Role};
 use crate::sandbox;
+use crate::server::HTTP_PORT;
 use crate::story::Lab;
 use crate::wait::{self, PATIENCE};
 use crate::world::{BRAIN, Family, Host, LAN, PINKY, World};
 
 /// keepalived waits for three advertisements before anything.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// Ten thousand addresses take the kernel two seconds, and keepalived finds its part anew after it.
+const MANY_WITHIN: Duration = Duration::from_mins(1);
+/// Of a group's other addresses.
+const FIRST_OF_MORE: Ipv4Addr = Ipv4Addr::new(10, LAN, 100, 1);
+/// As `standin` labels its routes.
+const ROUTES_OF_STANDIN: u8 = 93;
+/// How often a second one check may run: its shortest interval is 10 ms.
+const MOST_CHECKS_HZ: u16 = 100;
 
 /// The third voter.
 const WITNESS: &str = "carl";
@@ -90,6 +102,23 @@ pub enum Side {
     Home,
 }
 
+/// What the two of them share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub system: System,
+    /// How many addresses the VIP's group has.
+    pub addresses: u16,
+    /// How often a second each node checks the service; only `standin` is told to.
+    pub checks: u16,
+}
+
+impl Setting {
+    /// One address and no checks.
+    pub const fn plain(system: System) -> Self {
+        Self { system, addresses: 1, checks: 0 }
+    }
+}
+
 /// The two of them, started.
 pub struct Pair<'w, 'l> {
     world: &'w World<'l>,
@@ -97,20 +126,20 @@ pub struct Pair<'w, 'l> {
     daemons: RefCell<[Option<Daemon>; 2]>,
     /// The third voter and its host, under a quorum.
     witness: Option<(Daemon, Rc<Host>)>,
-    /// How many addresses the VIP's group has.
-    addresses: u16,
+    setting: Setting,
 }
 
 impl<'w, 'l> Pair<'w, 'l> {
-    /// Starts both; returns when home has the VIP and the other watches.
+    /// Starts both with one address; returns when home has the VIP and the other watches.
     pub fn start(world: &'w World<'l>, system: System) -> Result<Self> {
-        Self::start_group(world, system, 1)
+        Self::start_with(world, Setting::plain(system))
     }
 
-    /// The same, with so many addresses that move as one.
-    pub fn start_group(world: &'w World<'l>, system: System, addresses: u16) -> Result<Self> {
+    /// The same with any setting.
+    pub fn start_with(world: &'w World<'l>, setting: Setting) -> Result<Self> {
+        let system = setting.system;
         let daemons = RefCell::default();
-        let mut pair = Self { world, system, daemons, witness: None, addresses };
+        let mut pair = Self { world, system, daemons, witness: None, setting };
         if system.is_ours() {
             keygen(world.lab, &world.pinky)?;
         }
@@ -125,6 +154,14 @@ impl<'w, 'l> Pair<'w, 'l> {
         }
         pair.wait_home_holds()?;
         Ok(pair)
+    }
+
+    /// Every address of the group, the VIP first.
+    pub fn addresses(&self) -> Vec<Ipv4Addr> {
+        let IpAddr::V4(vip) = Self::vip() else { return Vec::new() };
+        let more = 1..u32::from(self.setting.addresses);
+        let more = more.map(|number| Ipv4Addr::from(u32::from(FIRST_OF_MORE) + number - 1));
+        [vip].into_iter().chain(more).collect()
     }
 
     /// The VIP of both.
@@ -148,30 +185,46 @@ impl<'w, 'l> Pair<'w, 'l> {
     pub fn wait_held_by(&self, side: Side) -> Result<()> {
         let other = if side == Side::Home { Side::Waiting } else { Side::Home };
         let name = self.host(side).name();
-        wait::until_true(&format!("{name} holds the VIP, alone"), READY_WITHIN, || {
-            if self.addresses > 1 {
-                // Many are held as routes: its interface has no such address then.
-                return self.says_it_holds(side) && !self.says_it_holds(other);
-            }
-            self.host(side).has(Self::vip()) && !self.host(other).has(Self::vip())
+        let (one, other) = (self.host(side), self.host(other));
+        let within = if self.setting.addresses > 1 { MANY_WITHIN } else { READY_WITHIN };
+        wait::until_true(&format!("{name} holds the VIP, alone"), within, || {
+            self.has_all(one) && !self.has(other)
         })
     }
 
-    fn says_it_holds(&self, side: Side) -> bool {
-        let host = self.host(side);
-        let line = format!("status --json --socket {}", socket(host));
-        let output = host.standin(self.world.lab, &line).ok().filter(|it| it.status.success());
-        let status = output.and_then(|it| serde_json::from_slice::<Value>(&it.stdout).ok());
-        status.is_some_and(|status| status["groups"][0]["holder"] == host.name())
+    /// Whether a host has the VIP, in whatever form its system gives it.
+    fn has(&self, host: &Host) -> bool {
+        if self.system.is_ours() && self.setting.addresses > 1 {
+            let own = |route: &LocalRoute| IpAddr::V4(route.address) == Self::vip();
+            return Self::routes(host).iter().any(own) || host.has(Self::vip());
+        }
+        host.has(Self::vip())
+    }
+
+    /// Whether a host has every address of the group.
+    fn has_all(&self, host: &Host) -> bool {
+        if self.setting.addresses == 1 {
+            return host.has(Self::vip());
+        }
+        let routed: u64 =
+            Self::routes(host).iter().map(|route| 1_u64 << (32 - u32::from(route.prefix))).sum();
+        let wanted: BTreeSet<IpAddr> = self.addresses().into_iter().map(IpAddr::V4).collect();
+        let all = host.route(RouteSocket::addresses).unwrap_or_default();
+        let there = all.iter().filter(|address| wanted.contains(&address.ip)).count() as u64;
+        routed + there == u64::from(self.setting.addresses)
+    }
+
+    /// The routes that stand for addresses.
+    fn routes(host: &Host) -> Vec<LocalRoute> {
+        host.route(|route| route.local_routes(ROUTES_OF_STANDIN)).unwrap_or_default()
     }
 
     /// Whether home has the VIP, and whether the other has. Both only where both had it at one
     /// moment: home is looked at before the other and after.
     pub fn holders(&self) -> (bool, bool) {
-        let vip = Self::vip();
-        let before = self.world.brain.has(vip);
-        let waiting = self.world.pinky.has(vip);
-        let home = if waiting { before && self.world.brain.has(vip) } else { before };
+        let before = self.has(&self.world.brain);
+        let waiting = self.has(&self.world.pinky);
+        let home = if waiting { before && self.has(&self.world.brain) } else { before };
         (home, waiting)
     }
 
@@ -225,18 +278,21 @@ impl<'w, 'l> Pair<'w, 'l> {
             System::Standin(Some(time)) => (String::new(), String::new(), timing(time)),
             System::Standin(None) | System::Keepalived(_) => Default::default(),
         };
-        let more = self.addresses.checked_sub(1).filter(|more| *more > 0).map(|more| {
-            let [high, low] = more.to_be_bytes();
-            format!(", \"10.{LAN}.100.1-10.{LAN}.{}.{low}\"", 100 + high)
-        });
-        let more = more.unwrap_or_default();
+        let more = match self.addresses().as_slice() {
+            [_, first, .., last] => format!(", \"{first}-{last}\""),
+            [_, other] => format!(", \"{other}\""),
+            _ => String::new(),
+        };
+        let checks = Checks::of(self.setting.checks);
         format!(
             "cluster = \"bench\"\nkey-file = \"{directory}/key\"\n{head}[nodes]\npinky = \"{}\"\n\
-             brain = \"{}\"\n{voters}[[vip]]\naddress = [\"{}\"{more}]\ninterface = \"eth0\"\nhome = \"brain\"\n{timing}\
+             brain = \"{}\"\n{voters}[[vip]]\naddress = [\"{}\"{more}]\ninterface = \"eth0\"\nhome = \"brain\"\n{}{timing}{}\
              [control]\nsocket = \"{}\"\n",
             Family::V4.real(PINKY),
             Family::V4.real(BRAIN),
             Self::vip(),
+            checks.named(),
+            checks.tables(),
             socket(host)
         )
     }
@@ -262,8 +318,8 @@ impl<'w, 'l> Pair<'w, 'l> {
             Node { name, interface: "eth0", real: Ipv4Addr::new(10, LAN, 0, number), role }
         };
         let other = if side == Side::Home { Side::Waiting } else { Side::Home };
-        let IpAddr::V4(vip) = Self::vip() else { bail!("the VIP is IPv4") };
-        let command = peer.unicast_command(node(side), node(other), vip, Lab::directory());
+        let vips = self.addresses();
+        let command = peer.unicast_command(node(side), node(other), &vips, Lab::directory());
         let mut command = command.context("keepalived's files")?.context("keepalived's command")?;
         let host = self.host(side);
         command.in_namespace(host.namespace());
@@ -274,6 +330,43 @@ impl<'w, 'l> Pair<'w, 'l> {
     pub fn daemon<T>(&self, side: Side, work: impl FnOnce(&Daemon) -> Result<T>) -> Result<T> {
         let daemons = self.daemons.borrow();
         work(daemons[side as usize].as_ref().context("a daemon that was started")?)
+    }
+
+    /// The processes of a side's daemon, the one that works last.
+    pub fn processes(&self, side: Side) -> Result<Processes> {
+        let own = self.daemon(side, |daemon| Ok(daemon.process().id()))?;
+        Ok(Processes(if self.system.is_ours() {
+            vec![own]
+        } else {
+            vec![own, self.worker_of_keepalived(side)?]
+        }))
+    }
+
+    /// keepalived's parent starts a child that does the work.
+    fn worker_of_keepalived(&self, side: Side) -> Result<u32> {
+        let name = format!("keepalived-{}.vrrp.pid", self.host(side).name());
+        let text =
+            fs::read_to_string(Lab::directory().join(name)).context("keepalived's pid file")?;
+        text.trim().parse().context("keepalived's pid file")
+    }
+
+    /// When the one that waits judged the other to be dead, in nanoseconds since 1970, as it says itself;
+    /// of keepalived, which does not, when its line came.
+    pub fn verdict_ns(&self, mark: usize, within: Duration) -> Result<u64> {
+        let (now, now_ns) = (Instant::now(), standin_sys::clock::realtime_ns());
+        self.daemon(Side::Waiting, |daemon| {
+            if self.system.is_ours() {
+                return Ok(daemon.wait_after(mark, "peer-dead", within)?.at_ns);
+            }
+            let at = wait::until("the verdict is told", within, || {
+                let lines = daemon.log().lines();
+                let mut later = lines.iter().skip(mark);
+                later.find(|line| line.text.contains("Entering MASTER STATE")).map(|line| line.at)
+            })?;
+            let before = u64::try_from(now.saturating_duration_since(at).as_nanos())?;
+            let after = u64::try_from(at.saturating_duration_since(now).as_nanos())?;
+            Ok(now_ns + after - before)
+        })
     }
 
     /// Gives an order at a side's control socket.
@@ -310,9 +403,7 @@ impl<'w, 'l> Pair<'w, 'l> {
     /// A signal to every process of the holder's daemon. keepalived has two.
     pub fn signal_home(&self, signal: i32) -> Result<()> {
         if !self.system.is_ours() {
-            let path = Lab::directory().join("keepalived-brain.vrrp.pid");
-            let text = fs::read_to_string(path).context("keepalived's pid file")?;
-            let id = text.trim().parse().context("keepalived's pid file")?;
+            let id = self.worker_of_keepalived(Side::Home)?;
             // Its parent first: it would start another.
             self.daemon(Side::Home, |daemon| daemon.signal(signal))?;
             return Ok(ProcessHandle::open(id)?.send_signal(signal)?);
@@ -344,6 +435,45 @@ fn start_as(lab: &Lab, host: &Host, what: &str, text: &str) -> Result<Daemon> {
     let mut command = host.command(lab.standin());
     command.args([what, &file, "--node", host.name(), "--log", "json"]);
     host.start(lab, &format!("standin {what}"), &mut command)
+}
+
+/// Checks of a service on the node itself, by opening a TCP connection: as many kinds of them as the
+/// shortest interval needs.
+struct Checks {
+    kinds: u16,
+    interval: Duration,
+}
+
+impl Checks {
+    /// So many a second.
+    fn of(rate_hz: u16) -> Self {
+        let kinds = rate_hz.div_ceil(MOST_CHECKS_HZ);
+        let interval = Duration::from_secs(1) * u32::from(kinds) / u32::from(rate_hz.max(1));
+        Self { kinds, interval }
+    }
+
+    fn names(&self) -> Vec<String> {
+        (1..=self.kinds).map(|number| format!("web{number}")).collect()
+    }
+
+    /// The line of the group.
+    fn named(&self) -> String {
+        if self.kinds == 0 {
+            return String::new();
+        }
+        format!("check = [\"{}\"]\n", self.names().join("\", \""))
+    }
+
+    fn tables(&self) -> String {
+        let ms = self.interval.as_millis();
+        let table = |name: &String| {
+            format!(
+                "[check.{name}]\ntcp = {HTTP_PORT}\ninterval = \"{ms}ms\"\n\
+                 timeout = \"{ms}ms\"\nfall = 100\n"
+            )
+        };
+        self.names().iter().map(table).collect()
+    }
 }
 
 /// A holder that is gone should be known to be when its lease is over.

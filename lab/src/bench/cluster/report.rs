@@ -2,17 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::bench::chart::{Chart, Row};
-use crate::bench::report::{self, Aim, Figures, Machine, median};
-
-/// A table: one figure of one measurement, and whom it is compared with.
-struct Table {
-    title: &'static str,
-    what: &'static str,
-    figure: &'static str,
-    /// Ours, and a peer whose setting is like it.
-    rows: &'static [(&'static str, Option<&'static str>)],
-}
+use crate::bench::chart::{Chart, Row, Scale};
+use crate::bench::report::{self, Aim, Figures, Machine, aim};
+use crate::bench::table::Table;
 
 /// The slow settings and the fast ones.
 const QUORUM: &str = "standin-quorum-60ms";
@@ -108,15 +100,6 @@ const TABLES: &[Table] = &[
     },
 ];
 
-const fn aim(
-    sentence: &'static str,
-    key: (&'static str, &'static str, &'static str),
-    (most, unit): (f64, &'static str),
-    elsewhere: &'static str,
-) -> Aim {
-    Aim { sentence, elsewhere, key, most, unit, worst: true }
-}
-
 /// What the issue asks for.
 pub const AIMS: &[Aim] = &[
     Aim {
@@ -202,48 +185,6 @@ pub fn text(figures: &Figures, machine: &Machine) -> String {
     text
 }
 
-impl Table {
-    fn print(&self, text: &mut String, figures: &Figures) {
-        let runs = |subject: &str| figures.runs(self.what, subject, self.figure);
-        let rows = self.rows.iter().flat_map(|(ours, peer)| {
-            [Some((*ours, None)), peer.map(|peer| (peer, Some(*ours)))].into_iter().flatten()
-        });
-        let measured: Vec<_> = rows.filter(|(subject, _)| !runs(subject).is_empty()).collect();
-        if measured.is_empty() {
-            return;
-        }
-        let _ = writeln!(text, "\n{}", self.title);
-        let _ = writeln!(
-            text,
-            "  {:<20} {:>10} {:>10} {:>10} {:>6}   ratio",
-            "", "median", "least", "most", "runs"
-        );
-        for (subject, ours) in measured {
-            let numbers = runs(subject);
-            let middle = median(numbers).unwrap_or_default();
-            let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
-            let most = numbers.iter().copied().fold(0.0, f64::max);
-            let base = ours.and_then(|ours| Some((ours, median(runs(ours))?)));
-            let ratio = base.map_or_else(String::new, |(ours, base)| ratio(middle, ours, base));
-            let _ = writeln!(
-                text,
-                "  {subject:<20} {middle:>10.1} {least:>10.1} {most:>10.1} {:>6}   {ratio}",
-                numbers.len()
-            );
-        }
-    }
-}
-
-fn ratio(number: f64, ours: &str, base: f64) -> String {
-    if base > 0.0 {
-        format!("{:.2} × {ours}", number / base)
-    } else if number > 0.0 {
-        format!("{ours} has none")
-    } else {
-        String::new()
-    }
-}
-
 /// The waits, side by side.
 pub fn chart(figures: &Figures) -> Chart<'_> {
     let waits = [
@@ -273,7 +214,12 @@ pub fn chart(figures: &Figures) -> Chart<'_> {
             rows.push(Row { label: format!("{name}: standin"), ours: true, runs, median });
         }
     }
-    Chart { title: "How long a client waits for its next answer", left: 230.0, least_ms: 1.0, rows }
+    Chart {
+        title: "How long a client waits for its next answer",
+        left: 230.0,
+        scale: Scale::Milliseconds(1.0),
+        rows,
+    }
 }
 
 #[cfg(test)]
