@@ -80,7 +80,7 @@ const BENCH_HELP: &str = "\
 Options of counts, the instructions of the core's most used paths:
       --update         write the budget that they are held to
 
-Options of failover, cluster and page:
+Options of failover, cluster, alarms and page:
       --quick          few and short runs
       --runs <N>       runs of each measurement, the systems in turn
       --json <FILE>    every run's numbers
@@ -92,12 +92,14 @@ What they measure, their runs (with --quick) and what --only may name:
       failover         the article's job; 5 (1): a system, loss, left-behind
       cluster          a cluster of two, and of 64; 5 (1): power-off, moves, drain, stop,
                        restart, killed, hung, renewals, nodes, loss, busy
+      alarms           moves while nobody is dead; 1 (1): loss-0 to loss-40, burst-9,
+                       burst-18, burst-26, busy, memory, arp, forged
       page             the page's weight and first paint, and what scrapes cost; 1 (1):
                        paint, flood, scrape
 
-Options of cluster:
+Options of cluster and alarms:
       --seconds <S>    how long what lasts is measured: cluster's loss 600 (18) and half of
-                       it for busy
+                       it for busy, alarms 20 (4)
       --minutes <M>    the same in minutes";
 
 #[derive(Args)]

@@ -5,6 +5,7 @@
 //! line of JSON; nothing else runs meanwhile. The machine is never as quiet as one would wish, so the
 //! subjects take turns, and medians and ratios count.
 
+mod alarms;
 mod chart;
 mod cluster;
 pub mod hardship;
@@ -39,7 +40,7 @@ const LONGEST: Duration = Duration::from_mins(4);
 /// Lines from the beginning of what a failed measurement says, and from its end.
 const TOLD_OF_A_FAILURE: usize = 40;
 /// Those that stand in the documentation with tables that are written by `--record`.
-const RECORDED: [&str; 3] = ["failover", cluster::NAME, page::NAME];
+const RECORDED: [&str; 4] = ["failover", cluster::NAME, alarms::NAME, page::NAME];
 
 /// Runs a benchmark.
 pub fn run(words: &[String]) -> Result<ExitCode> {
@@ -49,6 +50,7 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
     match which.as_str() {
         "failover" => failover(rest),
         cluster::NAME => cluster::run(rest),
+        alarms::NAME => alarms::run(rest),
         page::NAME => page::run(rest),
         _ => bail!("there is no benchmark {which:?}; there are {}", RECORDED.join(", ")),
     }
@@ -58,6 +60,7 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
 pub fn measure(lab: &Lab, what: &str, rest: &[String]) -> Result<()> {
     match what {
         cluster::NAME => cluster::measure(lab, rest),
+        alarms::NAME => alarms::measure(lab, rest),
         page::NAME => page::measure(lab, rest),
         _ => measure::measure(lab, what, rest),
     }
