@@ -80,7 +80,7 @@ const BENCH_HELP: &str = "\
 Options of counts, the instructions of the core's most used paths:
       --update         write the budget that they are held to
 
-Options of failover, cluster, alarms and page:
+Options of failover, cluster, alarms, scale and page:
       --quick          few and short runs
       --runs <N>       runs of each measurement, the systems in turn
       --json <FILE>    every run's numbers
@@ -94,6 +94,8 @@ What they measure, their runs (with --quick) and what --only may name:
                        restart, killed, hung, renewals, nodes, loss, busy
       alarms           moves while nobody is dead; 1 (1): loss-0 to loss-40, burst-9,
                        burst-18, burst-26, busy, memory, arp, forged
+      scale            the fastest settings, and thousands of addresses; 50 (5):
+                       power-off, claim
       page             the page's weight and first paint, and what scrapes cost; 1 (1):
                        paint, flood, scrape
 

@@ -14,6 +14,7 @@ mod options;
 mod page;
 mod record;
 mod report;
+mod scale;
 mod subject;
 mod table;
 pub mod usage;
@@ -40,7 +41,7 @@ const LONGEST: Duration = Duration::from_mins(4);
 /// Lines from the beginning of what a failed measurement says, and from its end.
 const TOLD_OF_A_FAILURE: usize = 40;
 /// Those that stand in the documentation with tables that are written by `--record`.
-const RECORDED: [&str; 4] = ["failover", cluster::NAME, alarms::NAME, page::NAME];
+const RECORDED: [&str; 5] = ["failover", cluster::NAME, alarms::NAME, scale::NAME, page::NAME];
 
 /// Runs a benchmark.
 pub fn run(words: &[String]) -> Result<ExitCode> {
@@ -51,6 +52,7 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
         "failover" => failover(rest),
         cluster::NAME => cluster::run(rest),
         alarms::NAME => alarms::run(rest),
+        scale::NAME => scale::run(rest),
         page::NAME => page::run(rest),
         _ => bail!("there is no benchmark {which:?}; there are {}", RECORDED.join(", ")),
     }
@@ -61,6 +63,7 @@ pub fn measure(lab: &Lab, what: &str, rest: &[String]) -> Result<()> {
     match what {
         cluster::NAME => cluster::measure(lab, rest),
         alarms::NAME => alarms::measure(lab, rest),
+        scale::NAME => scale::measure(lab, rest),
         page::NAME => page::measure(lab, rest),
         _ => measure::measure(lab, what, rest),
     }
