@@ -80,7 +80,7 @@ const BENCH_HELP: &str = "\
 Options of counts, the instructions of the core's most used paths:
       --update         write the budget that they are held to
 
-Options of failover, cluster, alarms, scale and page:
+Options of failover, cluster, alarms, scale, cost and page:
       --quick          few and short runs
       --runs <N>       runs of each measurement, the systems in turn
       --json <FILE>    every run's numbers
@@ -96,12 +96,14 @@ What they measure, their runs (with --quick) and what --only may name:
                        burst-18, burst-26, busy, memory, arp, forged
       scale            the fastest settings, and thousands of addresses; 50 (5):
                        power-off, claim
+      cost             processor, memory, frames, detection as it grows; 1 (1): nodes,
+                       vips, checks, dead, singles
       page             the page's weight and first paint, and what scrapes cost; 1 (1):
                        paint, flood, scrape
 
-Options of cluster and alarms:
+Options of cluster, alarms and cost:
       --seconds <S>    how long what lasts is measured: cluster's loss 600 (18) and half of
-                       it for busy, alarms 20 (4)
+                       it for busy, alarms 20 (4), cost 10 (3)
       --minutes <M>    the same in minutes";
 
 #[derive(Args)]

@@ -8,7 +8,9 @@
 mod alarms;
 mod chart;
 mod cluster;
+mod cost;
 pub mod hardship;
+mod lines;
 mod measure;
 mod options;
 mod page;
@@ -41,7 +43,8 @@ const LONGEST: Duration = Duration::from_mins(4);
 /// Lines from the beginning of what a failed measurement says, and from its end.
 const TOLD_OF_A_FAILURE: usize = 40;
 /// Those that stand in the documentation with tables that are written by `--record`.
-const RECORDED: [&str; 5] = ["failover", cluster::NAME, alarms::NAME, scale::NAME, page::NAME];
+const RECORDED: [&str; 6] =
+    ["failover", cluster::NAME, alarms::NAME, scale::NAME, cost::NAME, page::NAME];
 
 /// Runs a benchmark.
 pub fn run(words: &[String]) -> Result<ExitCode> {
@@ -53,6 +56,7 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
         cluster::NAME => cluster::run(rest),
         alarms::NAME => alarms::run(rest),
         scale::NAME => scale::run(rest),
+        cost::NAME => cost::run(rest),
         page::NAME => page::run(rest),
         _ => bail!("there is no benchmark {which:?}; there are {}", RECORDED.join(", ")),
     }
@@ -64,6 +68,7 @@ pub fn measure(lab: &Lab, what: &str, rest: &[String]) -> Result<()> {
         cluster::NAME => cluster::measure(lab, rest),
         alarms::NAME => alarms::measure(lab, rest),
         scale::NAME => scale::measure(lab, rest),
+        cost::NAME => cost::measure(lab, rest),
         page::NAME => page::measure(lab, rest),
         _ => measure::measure(lab, what, rest),
     }
