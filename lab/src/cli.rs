@@ -19,7 +19,7 @@ standin-lab: the real standin against real kernels and real peers, in namespaces
   standin-lab list                     their names
   standin-lab bench NAME [--quick] [--runs N] [--seconds S] [--json FILE] [--svg FILE]
                          [--record] [--only PART]…
-                                       failover, cluster, alarms, scale, cost or page
+                                       failover, cluster, alarms, scale, cost, page, or all
 
 Options:
   --jobs N        cases at a time (default 2); those that measure time run alone all the same

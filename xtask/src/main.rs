@@ -104,12 +104,15 @@ What they measure, their runs (with --quick) and what --only may name:
 Options of cluster, alarms and cost:
       --seconds <S>    how long what lasts is measured: cluster's loss 600 (18) and half of
                        it for busy, alarms 20 (4), cost 10 (3)
-      --minutes <M>    the same in minutes";
+      --minutes <M>    the same in minutes
+
+`all` runs every one of these six with --record. It takes --quick, and --no-record, which
+only prints.";
 
 #[derive(Args)]
 #[command(after_help = BENCH_HELP)]
 struct BenchOptions {
-    /// Handed to the lab as they are, e.g. `failover --runs 5` or `cluster --quick`.
+    /// Handed to the lab as they are, e.g. `failover --runs 5`, `cluster --quick` or `all`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }

@@ -6,6 +6,7 @@
 //! subjects take turns, and medians and ratios count.
 
 mod alarms;
+mod all;
 mod chart;
 mod cluster;
 mod cost;
@@ -49,7 +50,7 @@ const RECORDED: [&str; 6] =
 /// Runs a benchmark.
 pub fn run(words: &[String]) -> Result<ExitCode> {
     let Some((which, rest)) = words.split_first() else {
-        bail!("which benchmark? {}", RECORDED.join(", "))
+        bail!("which benchmark? {} or all", RECORDED.join(", "))
     };
     match which.as_str() {
         "failover" => failover(rest),
@@ -58,7 +59,8 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
         scale::NAME => scale::run(rest),
         cost::NAME => cost::run(rest),
         page::NAME => page::run(rest),
-        _ => bail!("there is no benchmark {which:?}; there are {}", RECORDED.join(", ")),
+        "all" => all::run(rest),
+        _ => bail!("there is no benchmark {which:?}; there are {} and all", RECORDED.join(", ")),
     }
 }
 
