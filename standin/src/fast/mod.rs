@@ -36,7 +36,7 @@ use crate::failure::{Code, Failure, Result};
 use crate::file::ClusterFile;
 use crate::host::{Install, Prepared, RealKernel, os};
 use crate::link::{Orders, Pulse, ToFast, ToSlow};
-use beats::BEATS;
+use beats::{BEATS, Noise};
 pub use beats::{Beats, path};
 pub use leases::{GuardPlan, left_quiet};
 use ports::Port;
@@ -151,6 +151,7 @@ pub struct FastLoop<'s> {
     complained_at: Option<Instant>,
     /// When the timer fires, until it has; not later than anything is due.
     armed: Option<Instant>,
+    noise: Noise,
     pulse: Pulse,
     renew: Option<(ClusterFile, Orders)>,
 }
@@ -259,6 +260,7 @@ impl<'s> FastLoop<'s> {
             lost_messages: 0,
             complained_at: None,
             armed: None,
+            noise: Noise::default(),
             pulse: Pulse::default(),
             renew: None,
         };
@@ -316,6 +318,7 @@ impl<'s> FastLoop<'s> {
         // The first turn is now: the first probes, the first questions.
         self.turn(now())?;
         while !self.stopped {
+            self.rest_from_noise();
             self.ready.extend(self.poller.wait(None).map_err(refused)?);
             let at = now();
             self.turn(at)?;

@@ -26,6 +26,11 @@ const ANSWERS_PER_INTERVAL: u32 = 64;
 pub(super) const PLACEMENT_LENGTH: usize = 10;
 
 impl Node {
+    /// How many heartbeats were refused since the start, for whatever reason.
+    pub fn refused_heartbeats(&self) -> u64 {
+        self.cluster.as_ref().map_or(0, |cluster| cluster.gate.refused_in_all())
+    }
+
     pub(in crate::node) fn handle_heartbeat(&mut self, from: IpAddr, bytes: &[u8]) {
         self.with_cluster(|node, cluster| {
             let source = node.peer_of.get(&from).copied();
