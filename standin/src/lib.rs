@@ -23,6 +23,7 @@ pub mod keygen;
 pub mod link;
 pub mod log;
 pub mod notify;
+pub mod on_time;
 mod program;
 mod regular;
 pub mod run;

@@ -11,15 +11,14 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use standin_core::cluster::leases::Memory;
 use standin_core::place::NodeId;
 use standin_core::{Input, Node, step};
 use standin_sys::instance::InstanceLock;
+use standin_sys::memory;
 use standin_sys::netlink::RouteQueue;
-use standin_sys::{memory, realtime};
 
 use crate::assembly::assemble;
 use crate::confine::{self, Sandbox};
@@ -32,7 +31,8 @@ use crate::http::Door;
 use crate::link::{Orders, ToSlow};
 use crate::log::{Format, Level, Logger};
 use crate::notify;
-use crate::slow::{self, Directory, Matters, Origin, Role, service};
+use crate::on_time;
+use crate::slow::{self, Directory, Matters, Origin, Role};
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -108,11 +108,6 @@ pub struct WitnessArgs {
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Sandbox::Auto)]
     pub sandbox: Sandbox,
 }
-
-/// Of the fast loop among real-time threads: below those of the kernel, which have 50.
-const PRIORITY: u8 = 20;
-/// Below this an ordinary thread may be late for its own deadline.
-const NEEDS_PRIORITY_BELOW: Duration = Duration::from_millis(100);
 
 /// A configuration in effect, and what a change of it has to know. Not all that was prepared: ten
 /// thousand addresses need their memory once.
@@ -192,7 +187,7 @@ fn run_as(
     let mut effective = Effective { file, installs: prepared.host.installs.clone() };
     let mut fast = begin(prepared, nothing, beats, Vec::new(), &mut shell)?;
     memory::give_back_freed();
-    let late = be_on_time(&effective.file);
+    let late = on_time::ask(&effective.file);
     if origin.role == Role::Node {
         warnings.extend(late);
     }
@@ -202,6 +197,9 @@ fn run_as(
     let confined = confine::confine(manner.sandbox, starts_programs, socket);
     let thread =
         backstage.start(logger, &[first, confined], &warnings, matters, Some(origin.clone()))?;
+    if origin.role == Role::Node {
+        on_time::keep_to_processors(&effective.file);
+    }
     let outcome = loop {
         match fast.run() {
             Ok(Ended::Stopped) => break Ok(()),
@@ -232,18 +230,6 @@ fn remove(installs: &[Install]) -> Result<()> {
     // The kernel does it while it takes the request.
     queue.flush().map_err(|error| os(&error))?;
     Ok(())
-}
-
-/// Asks for what keeps the fast loop, which is this thread, from being late on a busy host; what
-/// is refused is told where it matters.
-fn be_on_time(file: &ClusterFile) -> Vec<String> {
-    // standin.service gives the priority from outside, once the run is ready.
-    let priority = realtime::set_fifo_priority(PRIORITY).err().filter(|_| !service::is_managed());
-    let refused = [priority, realtime::lock_memory().err()];
-    let told = refused.into_iter().flatten();
-    told.filter(|_| file.timing.dead_after < NEEDS_PRIORITY_BELOW)
-        .map(|error| format!("a busy host may be late for its own dead-after: cannot {error}"))
-        .collect()
 }
 
 /// The next run: with the new file, or, should that fail though it was judged to be good, with the

@@ -11,6 +11,7 @@ use standin::file::{
     find_witness,
 };
 use standin_core::config::{Failback, OnAnswer, Vantage};
+use standin_sys::realtime::Extent;
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/examples")
@@ -233,6 +234,21 @@ fn a_quorum_has_voters_a_lease_and_perhaps_a_power_switch() {
     assert_eq!(file.vips[0].on_doubt, OnDoubt::Release);
     let hasty = valid(&(text + "[timing]\ndead-after = \"20ms\"\n"));
     assert_eq!(hasty.authority, Authority::Quorum { lease: Duration::from_millis(50) });
+}
+
+#[test]
+fn what_keeps_a_run_on_time_is_chosen() {
+    let usual = valid(SMALL).realtime;
+    assert_eq!((usual.priority, usual.lock_memory), (20, Some(Extent::Used)));
+    assert!(usual.cpus.is_empty());
+    let chosen = "[realtime]\npriority = 0\nlock-memory = \"all\"\ncpus = \"3, 0-1\"\n";
+    let chosen = valid(&format!("{SMALL}{chosen}"));
+    assert_eq!(chosen.realtime.cpus, [0, 1, 3]);
+    assert_eq!((chosen.realtime.priority, chosen.realtime.lock_memory), (0, Some(Extent::All)));
+    // Each node's own affair.
+    assert_eq!(chosen.digest(), valid(SMALL).digest());
+    let none = valid(&format!("{SMALL}[realtime]\nlock-memory = \"none\"\n"));
+    assert_eq!(none.realtime.lock_memory, None);
 }
 
 #[test]

@@ -11,12 +11,13 @@ const QUORUM: &str = "authority = \"quorum\"\n";
 const NODES: &str = "[nodes]\npinky = \"10.0.0.1\"\nbrain = { addresses = [\"10.0.0.2\"]NODE }\n";
 const VIP: &str = "[[vip]]\naddress = \"10.0.0.9\"\nhome = \"pinky\"\n";
 const CHECK: &str = "[check.web]\nhttp = \"https://{vip}/\"\n";
-const REST: [(Section, &str); 5] = [
+const REST: [(Section, &str); 6] = [
     (Section::Timing, "[timing]\n"),
     (Section::Hooks, "[hooks]\n"),
     (Section::Control, "[control]\n"),
     (Section::Http, "[http]\n"),
     (Section::Webhook, "[[webhook]]\nurl = \"http://web/\"\n"),
+    (Section::Realtime, "[realtime]\n"),
 ];
 
 /// A small file, with one more line in one of its sections.

@@ -1,7 +1,9 @@
-//! Being on time on a busy machine: real-time scheduling and locked memory.
+//! Being on time on a busy machine: real-time scheduling, locked memory, processors of one's own.
 //!
-//! Owns both requests and why they may be refused. Both are comfort: a caller prints the error
+//! Owns the requests and why they may be refused. All are comfort: a caller prints the error
 //! and goes on without.
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::capability::{Capabilities, Capability};
 use crate::error::{Error, Result};
@@ -31,13 +33,22 @@ pub fn set_fifo_priority(priority: u8) -> Result<()> {
     })
 }
 
-/// Keeps all memory of the process that is in use, and all that will be, from being swapped out or
-/// dropped: each page stays from when it was first touched, the program's own included. Not the rest of
-/// the program, most of which does what a daemon never does.
+/// How much of a program is to stay in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Each page from when it was first touched, the program's own included.
+    Used,
+    /// Besides, all that is mapped now, with all that the program does rarely, is read in.
+    All,
+}
+
+/// Keeps memory of the process, also what it will take later, from being swapped out or dropped. What is
+/// mapped later stays once it has been touched, so that a thread does not cost the whole of the stack
+/// that it might use.
 ///
 /// Refused (`EPERM`) unless `RLIMIT_MEMLOCK` is unlimited or `CAP_IPC_LOCK` is in effect: under a
 /// limit the call may succeed and a later allocation fail, which is worse than a page fault.
-pub fn lock_memory() -> Result<()> {
+pub fn lock_memory(extent: Extent) -> Result<()> {
     const OPERATION: &str = "lock the memory";
     // SAFETY: rlimit is plain numbers.
     let mut limit: libc::rlimit = unsafe { std::mem::zeroed() };
@@ -49,11 +60,42 @@ pub fn lock_memory() -> Result<()> {
             "needs CAP_IPC_LOCK outside of any user namespace, or LimitMEMLOCK=infinity",
         ));
     }
-    let flags = libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT;
-    // SAFETY: mlockall(2) takes numbers only.
-    raw::check(unsafe { libc::mlockall(flags) })
-        .map(drop)
-        .map_err(|error| Error::new(OPERATION, error))
+    // In this order: each call replaces what the one before said of the future.
+    let calls: &[i32] = match extent {
+        Extent::Used => &[libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT],
+        Extent::All => &[libc::MCL_CURRENT, libc::MCL_FUTURE | libc::MCL_ONFAULT],
+    };
+    for flags in calls {
+        // SAFETY: mlockall(2) takes numbers only.
+        raw::check(unsafe { libc::mlockall(*flags) })
+            .map_err(|error| Error::new(OPERATION, error))?;
+    }
+    Ok(())
+}
+
+/// The numbers of the processors that the calling thread may run on.
+pub fn processors() -> Result<Vec<u16>> {
+    let set = sched_getaffinity(None)
+        .map_err(|errno| Error::new("ask for the processors to run on", errno))?;
+    Ok((0..CpuSet::MAX_CPU).filter(|number| set.is_set(*number)).map(|n| n as u16).collect())
+}
+
+/// Has the calling thread run on these processors and no others; threads and children that it starts
+/// later do so too.
+///
+/// `EINVAL` when none of them is there, or may be used by this process.
+pub fn run_on(processors: &[u16]) -> Result<()> {
+    let mut set = CpuSet::new();
+    for number in processors.iter().map(|number| usize::from(*number)) {
+        if number < CpuSet::MAX_CPU {
+            set.set(number);
+        }
+    }
+    sched_setaffinity(None, &set).map_err(|errno| {
+        let listed: Vec<String> = processors.iter().map(u16::to_string).collect();
+        let operation = format!("run on processor {} alone", listed.join(", "));
+        Error::new(operation, errno)
+    })
 }
 
 /// Whether the limit does not count: `CAP_IPC_LOCK` lifts it, but only in the first user

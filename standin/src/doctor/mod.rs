@@ -13,6 +13,7 @@ mod forms;
 mod interfaces;
 mod managers;
 mod names;
+mod on_time;
 mod pages;
 mod paths;
 mod programs;
@@ -167,7 +168,8 @@ pub fn examine(
         }
     };
     let mut patient = Patient { file, node, ground: &mut ground, files };
-    rights(file, findings);
+    rights(findings);
+    on_time::judge(file, findings);
     quorum::judge(file, findings);
     interfaces::own_addresses(&patient, findings);
     let used = interfaces::judge(&mut patient, findings);
@@ -193,10 +195,7 @@ fn ask_around(file: &ClusterFile, node: NodeId, findings: &mut Findings) {
     watch.finish(findings);
 }
 
-/// Below this, a daemon without real-time priority may be late for its own deadline.
-const NEEDS_PRIORITY_BELOW: std::time::Duration = std::time::Duration::from_millis(100);
-
-fn rights(file: &ClusterFile, findings: &mut Findings) {
+fn rights(findings: &mut Findings) {
     let Ok(effective) = Capabilities::effective() else { return };
     let missing = effective.missing(&[Capability::NetAdmin, Capability::NetRaw]);
     let names: Vec<&str> = missing.iter().map(|one| one.name()).collect();
@@ -210,15 +209,6 @@ fn rights(file: &ClusterFile, findings: &mut Findings) {
                 format!("without {}, as whoever runs this check", names.join(" and ")),
             )
             .to_do("run the check as root, or as the daemon runs, to judge the daemon's rights"),
-        );
-    }
-    let late = effective.missing(&[Capability::SysNice, Capability::IpcLock]);
-    if file.timing.dead_after < NEEDS_PRIORITY_BELOW && !late.is_empty() {
-        let names: Vec<&str> = late.iter().map(|one| one.name()).collect();
-        let names = names.join(" and ");
-        findings.push(
-            Finding::warn("rights", "real time", format!("dead-after is short, and {names} missing: a busy host may be late"))
-                .to_do("run the daemon with CAP_SYS_NICE and CAP_IPC_LOCK, or choose a dead-after of 100ms or more"),
         );
     }
 }

@@ -28,6 +28,8 @@ pub enum Section {
     Http,
     /// One `[[webhook]]`.
     Webhook,
+    /// `[realtime]`.
+    Realtime,
 }
 
 /// One key of a section. Texts are in Markdown, of one line.
@@ -67,7 +69,7 @@ const fn key(
 
 impl Section {
     /// All of them, in the order of the reference.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Top,
         Self::Node,
         Self::Vip,
@@ -77,6 +79,7 @@ impl Section {
         Self::Control,
         Self::Http,
         Self::Webhook,
+        Self::Realtime,
     ];
 
     /// Its keys.
@@ -91,6 +94,7 @@ impl Section {
             Self::Control => CONTROL,
             Self::Http => HTTP,
             Self::Webhook => WEBHOOK,
+            Self::Realtime => REALTIME,
         }
     }
 
@@ -116,6 +120,7 @@ impl Section {
             Self::Control => "[control]",
             Self::Http => "[http]",
             Self::Webhook => "[[webhook]]",
+            Self::Realtime => "[realtime]",
         }
     }
 
@@ -125,7 +130,7 @@ impl Section {
             Self::Top => "at the top of the file, before the first [header]".to_owned(),
             Self::Node => "in the table of a node".to_owned(),
             Self::Vip | Self::Check | Self::Webhook => format!("in a {}", self.header()),
-            Self::Timing | Self::Hooks | Self::Control | Self::Http => {
+            Self::Timing | Self::Hooks | Self::Control | Self::Http | Self::Realtime => {
                 format!("in {}", self.header())
             }
         }
@@ -198,6 +203,7 @@ const TOP: &[Key] = &[
     key("control", "a table", Unset("as below"), "[the control socket](#control)"),
     key("http", "a table", Unset("none: not served"), "[the page and the metrics](#http)"),
     key("webhook", "tables", Unset("none"), "[who is told of what happens](#webhook)"),
+    key("realtime", "a table", Unset("as below"), "[being on time](#realtime)"),
 ];
 
 const NODE: &[Key] = &[
@@ -491,5 +497,28 @@ const WEBHOOK: &[Key] = &[
         "a duration, at most 24h",
         Value("\"1h\""),
         "an event that is older is not tried again",
+    ),
+];
+
+const REALTIME: &[Key] = &[
+    key(
+        "priority",
+        "a number, 0 to 49",
+        Value("20"),
+        "the real-time priority (`SCHED_FIFO`) of the thread that decides, and of nothing that it \
+         starts; `0`: scheduled as any other",
+    ),
+    key(
+        "lock-memory",
+        "`\"used\"`, `\"all\"` or `\"none\"`",
+        Value("\"used\""),
+        "what is never swapped out or dropped: what was used once, or the whole program, read in at \
+         the start",
+    ),
+    key(
+        "cpus",
+        "processors: `\"2\"`, `\"2-3,6\"`",
+        Unset("any"),
+        "those that the thread that decides runs on; the rest of the daemon runs on any",
     ),
 ];

@@ -24,6 +24,7 @@ mod nodes;
 mod problem;
 mod quorum;
 mod reader;
+mod realtime;
 pub mod reference;
 mod secret;
 mod settings;
@@ -40,10 +41,11 @@ pub use http::DEFAULT_HTTP_PORT;
 pub use keys::{Key, KeyDefault, Section};
 pub use model::{
     Authority, ClusterFile, Control, HeldAs, HookCommand, Hooks, Http, NamedCheck, NamedCheckId,
-    Node, NodeId, OnDoubt, Placement, ROUTES_FROM, Timing, TlsFiles, VipGroup, Webhook,
+    Node, NodeId, OnDoubt, Placement, ROUTES_FROM, Realtime, Timing, TlsFiles, VipGroup, Webhook,
     WebhookEvent,
 };
 pub use problem::{Problem, Problems, Severity, Source, Span};
+pub use realtime::DEFAULT_PRIORITY;
 pub use settings::DEFAULT_PORT;
 pub use this_node::{find_self, find_witness};
 use toml::de::DeTable;
@@ -200,6 +202,7 @@ fn read(top: &Table<'_>, path: &Path, problems: &mut Problems) -> Option<Cluster
     let control = settings::control(top, problems);
     let http = http::http(top, path, problems);
     let webhooks = webhook::read(top, path, problems);
+    let realtime = realtime::realtime(top, problems);
     let quorum::Right { authority, fence } =
         quorum::read(top, &nodes, &witnesses, &timing, problems);
     let port = settings::port(top, problems);
@@ -220,6 +223,7 @@ fn read(top: &Table<'_>, path: &Path, problems: &mut Problems) -> Option<Cluster
         control,
         http,
         webhooks,
+        realtime,
     })
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use standin_core::config::{Failback, OnAnswer, Vantage};
+use standin_sys::realtime::Extent;
 
 use super::address::AddressRange;
 use crate::checks::Check;
@@ -54,6 +55,8 @@ pub struct ClusterFile {
     pub http: Option<Http>,
     /// Who is told of what happens, in the order of the file.
     pub webhooks: Vec<Webhook>,
+    /// What keeps the loop that decides from being late.
+    pub realtime: Realtime,
 }
 
 /// What gives a node the right to hold a VIP.
@@ -238,6 +241,17 @@ pub struct Control {
     pub mode: u32,
     /// The group it belongs to; none: that of the process.
     pub group: Option<String>,
+}
+
+/// What keeps the loop that decides from being late on a busy host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Realtime {
+    /// Its real-time priority; 0: it is scheduled as any thread.
+    pub priority: u8,
+    /// How much of the program and its memory stays in memory; none: as it comes.
+    pub lock_memory: Option<Extent>,
+    /// The processors that it runs on, in rising order; empty: any.
+    pub cpus: Vec<u16>,
 }
 
 /// Where the page and the metrics are served, and to whom.

@@ -89,6 +89,8 @@ pub(super) struct Change {
     http: bool,
     /// The webhooks.
     webhooks: bool,
+    /// What was asked of the kernel at the start.
+    realtime: bool,
 }
 
 /// A file that was found good.
@@ -181,6 +183,7 @@ fn change(current: Option<&InEffect>, file: &ClusterFile, keys: &Keys) -> Change
             control: false,
             http: true,
             webhooks: true,
+            realtime: false,
         };
     };
     let core = ClusterFile {
@@ -188,6 +191,7 @@ fn change(current: Option<&InEffect>, file: &ClusterFile, keys: &Keys) -> Change
         control: file.control.clone(),
         http: file.http.clone(),
         webhooks: file.webhooks.clone(),
+        realtime: file.realtime.clone(),
         key_file: file.key_file.clone(),
         ..old.clone()
     };
@@ -198,6 +202,7 @@ fn change(current: Option<&InEffect>, file: &ClusterFile, keys: &Keys) -> Change
         control: old.control != file.control,
         http: old.http != file.http,
         webhooks: old.webhooks != file.webhooks,
+        realtime: old.realtime != file.realtime,
     }
 }
 
@@ -268,6 +273,7 @@ impl SlowLoop {
             (change.hooks, "other hooks"),
             (change.http, "other pages"),
             (change.webhooks, "other webhooks"),
+            (change.realtime, "[realtime] as it is now counts from the next start on"),
         ];
         let what: Vec<&str> = all.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
         Ok(Some(match what.as_slice() {
@@ -332,6 +338,7 @@ mod tests {
         let http = format!("{FILE}[http]\n");
         let webhooks = format!("{FILE}[[webhook]]\nurl = \"http://web/\"\n");
         let timing = format!("{FILE}[timing]\ndead-after = \"2s\"\n");
+        let realtime = format!("{FILE}[realtime]\npriority = 0\n");
         let elsewhere = FILE.replace("/nonexistent", "/elsewhere");
         for (text, digit, wanted) in [
             (FILE, "a", ""),
@@ -342,6 +349,7 @@ mod tests {
             (http.as_str(), "a", "p"),
             (webhooks.as_str(), "a", "w"),
             (timing.as_str(), "a", "C"),
+            (realtime.as_str(), "a", "r"),
             (elsewhere.as_str(), "a", ""),
             (elsewhere.as_str(), "b", "k"),
         ] {
@@ -353,6 +361,7 @@ mod tests {
                 (found.control, 'c'),
                 (found.http, 'p'),
                 (found.webhooks, 'w'),
+                (found.realtime, 'r'),
             ];
             let found: String = all.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
             assert_eq!(found, wanted, "{text} {digit}");

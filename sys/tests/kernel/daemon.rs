@@ -123,7 +123,7 @@ fn real_time() {
             );
         }
         assert_eq!(realtime::set_fifo_priority(0).unwrap_err().errno(), Some(libc::EINVAL));
-        if let Err(error) = realtime::lock_memory() {
+        if let Err(error) = realtime::lock_memory(realtime::Extent::All) {
             assert_eq!(error.errno(), Some(libc::EPERM));
             assert!(error.explanation().unwrap().contains("CAP_IPC_LOCK"));
         }
