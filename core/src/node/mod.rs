@@ -9,7 +9,9 @@
 
 mod cluster;
 mod listen;
+mod look;
 mod probe;
+mod service;
 mod touched;
 
 use alloc::boxed::Box;
@@ -23,11 +25,9 @@ use crate::check::{self, Check};
 use crate::cluster::Cluster;
 use crate::config::{CheckId, Config, Home, LinkId, LinkState, PeerId, Vantage, VipId};
 use crate::decide::{self, Decision, HomeView, Reason, Rules};
-use crate::io::{Action, CheckTarget, Input};
-use crate::peer::Life;
+use crate::io::{Action, Input};
 use crate::random::Random;
 use crate::report::Report;
-use crate::status;
 use crate::time::Instant;
 use crate::timers::{Timer, Timers};
 use crate::vip::{Surroundings, Vip};
@@ -316,17 +316,6 @@ impl Node {
         &self.config
     }
 
-    /// What is believed, held and counted, at `now`.
-    pub fn status(&self, now: Instant) -> status::Status {
-        let now = self.now.max(now);
-        status::Status {
-            peers: self.peer_ids().map(|id| self.peer_status(id, now)).collect(),
-            vips: self.vip_ids().map(|id| self.vip_status(id, now)).collect(),
-            checks: self.check_ids().map(|id| self.check_status(id, now)).collect(),
-            malformed: self.malformed.iter().map(|(reason, count)| (*reason, *count)).collect(),
-        }
-    }
-
     /// All that has arrived is read: judge, decide, claim.
     fn handle_idle(&mut self) {
         for id in self.peer_ids() {
@@ -448,86 +437,6 @@ impl Node {
         result
     }
 
-    fn handle_check_timeout(&mut self, id: CheckId) {
-        let check = &mut self.checks[id.index()];
-        if check.handle_timeout(self.now) {
-            self.actions.push_back(Action::RunCheck { check: id, target: check.target() });
-        }
-        self.schedule_check(id);
-    }
-
-    fn handle_check(
-        &mut self,
-        id: CheckId,
-        target: CheckTarget,
-        result: Result<(), alloc::string::String>,
-    ) {
-        let Some(check) = self.checks.get_mut(id.index()) else { return };
-        let settings = &self.config.checks[id.index()];
-        let (name, vip) = (settings.name.clone(), self.config.vips[settings.vip.index()].address);
-        if let Some(change) = check.handle_result(self.now, target, result) {
-            self.undecided = true;
-            self.actions.push_back(Action::Report(match change {
-                check::Change::Passing => Report::CheckPassing { check: name, vip },
-                check::Change::Failing(why) => Report::CheckFailing { check: name, vip, why },
-                check::Change::NeverPassed(why, runs_left) => {
-                    Report::CheckNeverPassed { check: name, vip, why, runs_left }
-                }
-            }));
-        }
-        self.schedule_check(id);
-    }
-
-    /// While a VIP is here its service at home is looked for at the home's real address.
-    fn aim_checks(&mut self, id: VipId) {
-        if self.checks_of(id).next().is_none() {
-            return;
-        }
-        let vip = &self.vips[id.index()];
-        let same_family = |ip: &IpAddr| ip.is_ipv4() == vip.address().is_ipv4();
-        let home = match vip.home() {
-            Home::Here => return,
-            Home::Peer(home) => {
-                let addresses = &self.config.peers[home.index()].addresses;
-                let mut family = addresses.iter().map(|a| a.ip).filter(same_family);
-                family.next().or(addresses.first().map(|a| a.ip))
-            }
-            // A candidate looks at its own service, at its own real address.
-            Home::Cluster => {
-                let link = &self.links[vip.link().index()].state;
-                let own = [link.ipv4.map(IpAddr::V4), link.ipv6.map(IpAddr::V6)];
-                own.into_iter().flatten().find(same_family)
-            }
-        };
-        let elsewhere = vip.is_on_host() == matches!(vip.home(), Home::Peer(_));
-        let target = match home.filter(|_| elsewhere) {
-            Some(address) => CheckTarget::Home(address),
-            None => CheckTarget::Vip,
-        };
-        let own = |check: &CheckId| self.config.checks[check.index()].vantage == Vantage::OnItself;
-        let aimed: Vec<CheckId> = self.checks_of(id).filter(own).collect();
-        let in_cluster = vip.home() == Home::Cluster;
-        for check in aimed {
-            let aimed = &mut self.checks[check.index()];
-            if in_cluster {
-                aimed.redirect(self.now, target);
-            } else {
-                aimed.aim(self.now, target);
-            }
-            self.schedule_check(check);
-        }
-    }
-
-    fn checks_of(&self, vip: VipId) -> impl Iterator<Item = CheckId> + '_ {
-        let from = self.checks_of.partition_point(|(other, _)| *other < vip);
-        let own = self.checks_of[from..].iter().take_while(move |(other, _)| *other == vip);
-        own.map(|(_, check)| *check)
-    }
-
-    fn schedule_check(&mut self, id: CheckId) {
-        self.timers.set(Timer::Check(id), self.checks[id.index()].timeout());
-    }
-
     /// A late timer means that this process, or the whole machine, did not run: silence heard
     /// meanwhile is our own.
     fn notice_stall(&mut self, late: Duration) {
@@ -560,61 +469,6 @@ impl Node {
 
     fn vip_ids(&self) -> impl Iterator<Item = VipId> + use<> {
         (0..self.vips.len() as u32).map(VipId)
-    }
-
-    fn peer_status(&self, id: PeerId, now: Instant) -> status::Peer {
-        let watched = &self.peers[id.index()];
-        status::Peer {
-            name: self.config.peers[id.index()].name.clone(),
-            addresses: self.config.peers[id.index()].addresses.iter().map(|a| a.ip).collect(),
-            life: match watched.peer.life() {
-                _ if watched.peer.is_suspected() => status::Life::Suspected,
-                Life::Unknown => status::Life::Unknown,
-                Life::Alive => status::Life::Alive,
-                Life::Dead { .. } => status::Life::Dead,
-            },
-            heard_ago: watched.peer.heard_at().map(|at| now.since(at)),
-            round_trip: watched.peer.round_trip(),
-            macs: watched.macs.clone(),
-            rounds_sent: watched.rounds_sent,
-            answers: watched.answers,
-        }
-    }
-
-    fn vip_status(&self, id: VipId, now: Instant) -> status::Vip {
-        let vip = &self.vips[id.index()];
-        let home: Option<Arc<str>> = match vip.home() {
-            Home::Here | Home::Cluster => None,
-            Home::Peer(peer) => Some(self.config.peers[peer.index()].name.clone()),
-        };
-        status::Vip {
-            address: vip.address(),
-            link: self.links[vip.link().index()].name.clone(),
-            home,
-            place: vip.place(),
-            reason: vip.reason(),
-            since: now.since(vip.changed_at()),
-            contested: vip.is_contested(),
-        }
-    }
-
-    fn check_status(&self, id: CheckId, now: Instant) -> status::Check {
-        let settings = &self.config.checks[id.index()];
-        let check = &self.checks[id.index()];
-        let (state, since) = match check.service() {
-            decide::Service::Unknown => (status::CheckState::Unknown, None),
-            decide::Service::Passing(at) => (status::CheckState::Passing, Some(now.since(at))),
-            decide::Service::Failing(at) => (status::CheckState::Failing, Some(now.since(at))),
-        };
-        status::Check {
-            name: settings.name.clone(),
-            vip: self.config.vips[settings.vip.index()].address,
-            target: check.target(),
-            vantage: settings.vantage,
-            state,
-            since,
-            last_failure: check.last_failure().map(alloc::string::String::from),
-        }
     }
 }
 
