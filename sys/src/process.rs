@@ -7,7 +7,6 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
-use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
@@ -134,25 +133,6 @@ impl ProcessHandle {
     }
 }
 
-/// The processor time that all threads of a process have used so far, to the nanosecond. The number
-/// is that of the caller's own process namespace, whichever one `/proc` shows.
-pub fn processor_time(process: u32) -> Result<Duration> {
-    let read = || {
-        let mut clock: libc::clockid_t = 0;
-        // SAFETY: the call writes one clock's number, and says so by its result.
-        let error = unsafe { libc::clock_getcpuclockid(process.cast_signed(), &raw mut clock) };
-        if error != 0 {
-            return Err(io::Error::from_raw_os_error(error));
-        }
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the kernel writes one time into a variable of that very type.
-        raw::check(unsafe { libc::clock_gettime(clock, &raw mut time) })?;
-        let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
-        Ok(Duration::new(time.tv_sec.unsigned_abs(), nanoseconds))
-    };
-    read().map_err(|error| Error::new(format!("read the processor time of {process}"), error))
-}
-
 impl AsFd for ProcessHandle {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -184,20 +164,6 @@ mod tests {
             let error = kill_process_group(group, libc::SIGTERM).unwrap_err();
             assert_eq!(error.errno(), Some(libc::EINVAL), "{group}");
         }
-    }
-
-    #[test]
-    fn processor_time_grows_with_work_and_is_nobodys_where_there_is_no_process() {
-        let own = std::process::id();
-        let before = processor_time(own).unwrap();
-        let work = Duration::from_millis(2);
-        let mut sum = 0_u64;
-        while processor_time(own).unwrap() < before + work {
-            sum = std::hint::black_box(sum.wrapping_add(1));
-        }
-        // No process has a number above 4 194 304.
-        let error = processor_time(100_000_000).unwrap_err();
-        assert_eq!(error.errno(), Some(libc::ESRCH), "{error}");
     }
 
     #[test]

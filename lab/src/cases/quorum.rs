@@ -342,7 +342,7 @@ fn short_lease(lab: &Lab) -> Result<()> {
     let voters =
         Voters::start_as(&world, Shape { lease: Duration::from_millis(60), ..Shape::three(2) })?;
     let watcher = voters.watch()?;
-    let client = world.ask(vip().into(), 1000)?;
+    let client = world.ask(vip(), 1000)?;
     client.wait_answered_by("brain", 0, PATIENCE)?;
     wait::throughout("it goes on", Duration::from_secs(2), || true)?;
     for round in 0..10 {
