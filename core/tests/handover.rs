@@ -59,8 +59,8 @@ fn heard(facts: Facts, other: Other) -> Facts {
 }
 
 /// A fellow that says the same, but whose daemon is not heard or has another configuration.
-fn gone(other: Other) -> Option<Other> {
-    Some(Other { takes_part: false, ..other })
+fn gone(other: Other) -> Other {
+    Other { takes_part: false, ..other }
 }
 
 struct Move {
@@ -222,7 +222,7 @@ fn an_offer_waits_a_second_for_its_receiver() {
     giver.now = START + OFFER;
     assert_eq!(giver.step(&GIVE), None);
     giver.assert_failed();
-    for other in [None, gone(TAKES)] {
+    for other in [None, Some(gone(TAKES))] {
         let mut giver = Move::offered();
         assert_eq!(giver.step(&Facts { other, ..GIVE }), None);
         giver.assert_failed();
@@ -245,7 +245,7 @@ fn a_giver_is_not_quiet_for_long_for_a_receiver_that_does_not_take_it() {
         giver.now = end;
         assert_eq!(giver.step(&facts), Some(Command::Resume));
         giver.assert_failed();
-        for other in [None, gone(TAKES), gone(HOLDS)] {
+        for other in [None, Some(gone(TAKES)), Some(gone(HOLDS))] {
             let mut giver = make();
             assert_eq!(giver.step(&Facts { other, ..facts }), Some(Command::Resume), "{other:?}");
             giver.assert_failed();
@@ -271,7 +271,7 @@ fn a_receiver_that_has_it_is_believed_before_the_kernel_is_quiet() {
 
 #[test]
 fn a_receiver_that_loses_it_within_the_moment_gives_it_back() {
-    for other in [None, gone(HOLDS), Some(SILENT), Some(TAKES)] {
+    for other in [None, Some(gone(HOLDS)), Some(SILENT), Some(TAKES)] {
         for wait in [Duration::ZERO, LINGER] {
             let mut giver = Move::lingering().wait(wait);
             let facts = Facts { quieted: true, other, ..GIVE };
@@ -296,8 +296,8 @@ fn a_receiver_waits_a_second_for_the_givers_silence() {
 fn a_receiver_turns_away_from_what_is_no_longer_offered() {
     for facts in [
         Facts { other: None, ..TAKE },
-        Facts { other: gone(OFFERS), ..TAKE },
-        Facts { other: gone(QUIET_FOR_US), ..TAKE },
+        Facts { other: Some(gone(OFFERS)), ..TAKE },
+        Facts { other: Some(gone(QUIET_FOR_US)), ..TAKE },
         heard(TAKE, HOLDS),
         Facts { may_take: false, ..TAKE },
     ] {
@@ -323,7 +323,7 @@ fn a_giver_that_answers_again_has_it() {
 /// One that dies after it fell silent has left the group to the receiver.
 #[test]
 fn a_giver_that_dies_while_it_is_quiet_takes_nothing_back() {
-    for other in [None, gone(HOLDS), Some(SILENT)] {
+    for other in [None, Some(gone(HOLDS)), Some(SILENT)] {
         let mut receiver = Move::taking();
         let facts = Facts { other, ..TAKE };
         assert_eq!((receiver.step(&facts), receiver.is_over()), (None, false), "{other:?}");
