@@ -29,6 +29,8 @@ use stage::Stage;
 
 /// Until something that takes the default second, and an announcement or two, has happened.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What a block's shell prints between two of its commands.
+const BETWEEN: &str = "the-next-command-of-the-block";
 /// Where a block is run that does not say where.
 const USUAL: &str = "pinky";
 
@@ -92,8 +94,13 @@ fn console(lab: &Lab, stage: &Stage<'_>, block: &Block, host: &str) -> Result<()
     let lasting = block.word("stays").and_then(|_| steps.pop());
     for step in &steps {
         lab.say(format!("{host}$ {}", step.command));
-        let printed = stage.run(host, &step.command, "")?;
-        if let Some(line) = fences::missing(&step.expected, &printed) {
+    }
+    // One shell for all of them: whoever types them has one, and what it remembers.
+    let commands: Vec<&str> = steps.iter().map(|step| step.command.as_str()).collect();
+    let script = commands.join(&format!("\necho {BETWEEN}\n"));
+    let said = if steps.is_empty() { String::new() } else { stage.run(host, &script, "")? };
+    for (step, printed) in steps.iter().zip(said.split(&format!("{BETWEEN}\n"))) {
+        if let Some(line) = fences::missing(&step.expected, printed) {
             bail!("`{}` does not print this line:\n{line}\nbut:\n{printed}", step.command);
         }
     }
