@@ -16,11 +16,13 @@ use standin_core::{Instant, Report};
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
-use crate::file::ClusterFile;
+use crate::file::{self, ClusterFile};
 use crate::slow::Matters;
 
-/// Messages that fit into the queue to the slow loop.
-pub const TO_SLOW: usize = 4096;
+/// Messages that fit into the queue to the slow loop: two of each VIP that there may be, since a takeover
+/// tells of all of them at one moment, and hooks hang on what is told; and the rest. Room is taken only
+/// by what waits.
+pub const TO_SLOW: usize = 2 * file::MOST_VIPS as usize + 4096;
 /// Messages that fit into the queue to the fast loop.
 pub const TO_FAST: usize = 1024;
 
