@@ -10,7 +10,7 @@ use super::{Case, alone, beside, brain_has_its_vip, stand_in};
 use crate::daemon::Daemon;
 use crate::story::Lab;
 use crate::wait::{self, PATIENCE};
-use crate::world::{BRAIN, Family, PINKY, SNOWBALL, World};
+use crate::world::{BRAIN, Family, LAN, PINKY, SNOWBALL, World};
 
 const QUICK: &str = "--dead-after 300ms --back-after 500ms";
 /// The kernel removes what is not renewed.
@@ -47,6 +47,11 @@ pub const CASES: &[Case] = &[
         "interface_recreated",
         "the interface is deleted and made again: held and announced again",
         interface_recreated,
+    ),
+    beside(
+        "interface_renamed",
+        "the interface gets another name: held as before, and guarded",
+        interface_renamed,
     ),
     beside(
         "second_instance_refused",
@@ -224,6 +229,33 @@ fn interface_recreated(lab: &Lab) -> Result<()> {
     })?;
     world.router_forgets()?;
     world.ask(vip, 200)?.wait_answered_by("pinky", 0, PATIENCE)?;
+    world.power_on(&world.brain)?;
+    standin.wait_after(mark, "released", PATIENCE)?;
+    standin.stop()
+}
+
+fn interface_renamed(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let standin = stood_in(&world, Family::V4)?;
+    let vip = Family::V4.vip(BRAIN);
+    let nic = world.pinky.nic();
+    let mark = standin.mark();
+    // Older kernels want it down for that.
+    world.pinky.route(|route| {
+        route.set_link_up(nic.ifindex, false)?;
+        route.rename_link(nic.ifindex, "lan0")?;
+        route.set_link_up(nic.ifindex, true)
+    })?;
+    standin.wait_after(mark, "link-up", PATIENCE)?;
+    world.router_forgets()?;
+    // Its routes went with the interface.
+    world.pinky.default_via(Family::V4.of(LAN, 1))?;
+    world.ask(vip, 200)?.wait_answered_by("pinky", 0, PATIENCE)?;
+    lab.say("another program strips it: put back on the interface of the new name");
+    let mark = standin.mark();
+    world.pinky.remove_address(vip)?;
+    standin.wait_after(mark, "stripped", PATIENCE)?;
+    wait::until_true("it is put back", PATIENCE, || world.pinky.has(vip))?;
     world.power_on(&world.brain)?;
     standin.wait_after(mark, "released", PATIENCE)?;
     standin.stop()

@@ -130,8 +130,10 @@ impl FastLoop<'_> {
             let Some(doors) = &mut self.doors else { return };
             let found = Ground::survey(&mut doors.kernel)
                 .and_then(|mut ground| {
-                    let name = &self.ports[position].name;
-                    let ifindex = ground.interface_named(name)?.index;
+                    let port = &self.ports[position];
+                    let named = ground.interface_named(&port.name);
+                    // One that was renamed is the same as before.
+                    let ifindex = named.or_else(|_| ground.interface(port.ifindex))?.index;
                     link_state(&mut ground, ifindex, &near, &ours)
                         .map(|(_, state)| (ifindex, state))
                 })
