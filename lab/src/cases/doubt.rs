@@ -198,6 +198,9 @@ fn two_stand_ins(lab: &Lab, family: Family) -> Result<()> {
         world.cut(&world.brain, false)?;
         wait::until_true("nobody but home holds it", PATIENCE, || holders() == 0)?;
         world.wait_router_sends(vip, &world.brain)?;
+        // Who has not heard it yet would have nothing to say in the next round.
+        one.wait_after(mark_one, "peer-alive", PATIENCE)?;
+        other.wait_after(mark_other, "peer-alive", PATIENCE)?;
     }
     one.stop()?;
     other.stop()

@@ -1,9 +1,10 @@
 //! Bad input to `standin for`: one clear error, its own exit status, and nothing left behind.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use standin_sys::netlink::{Address, Link, RouteSocket};
+use standin_sys::netlink::RouteSocket;
 
 use super::{Case, beside};
 use crate::story::Lab;
@@ -43,10 +44,18 @@ pub fn refused(world: &World<'_>, all: &[Refusal]) -> Result<()> {
     Ok(())
 }
 
-/// Addresses without their lifetimes, and interfaces.
-fn state(world: &World<'_>) -> Result<(Vec<Address>, Vec<Link>)> {
+/// Which addresses there are and on which interfaces. What the kernel does by itself is left out: it
+/// gives an interface its link-local address, and judges it, when it gets to it.
+fn state(world: &World<'_>) -> Result<(Vec<(u32, IpAddr, u8)>, Vec<(u32, String, bool)>)> {
     let addresses = world.pinky.route(RouteSocket::addresses).context("the addresses")?;
-    Ok((addresses, world.pinky.route(RouteSocket::links).context("the interfaces")?))
+    let of_the_kernel =
+        |ip: IpAddr| matches!(ip, IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80);
+    let addresses = addresses.iter().filter(|address| !of_the_kernel(address.ip));
+    let links = world.pinky.route(RouteSocket::links).context("the interfaces")?;
+    Ok((
+        addresses.map(|address| (address.ifindex, address.ip, address.prefix)).collect(),
+        links.into_iter().map(|link| (link.index, link.name, link.up)).collect(),
+    ))
 }
 
 fn bad_addresses(lab: &Lab) -> Result<()> {
