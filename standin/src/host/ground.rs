@@ -23,8 +23,9 @@ pub struct Ground<'a> {
     pub links: Vec<Link>,
     /// All addresses.
     pub addresses: Vec<Address>,
-    /// The local routes of this cluster; see [`Ground::find_routes`].
+    /// The local routes of this cluster, and their metric; see [`Ground::find_routes`].
     routes: Vec<LocalRoute>,
+    metric: Option<u32>,
 }
 
 /// How an address is reached.
@@ -50,7 +51,7 @@ impl<'a> Ground<'a> {
     pub fn survey(kernel: &'a mut dyn Kernel) -> Result<Self> {
         let links = kernel.links().map_err(|error| os(&error))?;
         let addresses = kernel.addresses().map_err(|error| os(&error))?;
-        Ok(Self { kernel, links, addresses, routes: Vec::new() })
+        Ok(Self { kernel, links, addresses, routes: Vec::new(), metric: None })
     }
 
     /// Looks for the routes that earlier runs with this metric left.
@@ -60,6 +61,7 @@ impl<'a> Ground<'a> {
     pub fn find_routes(&mut self, metric: u32) -> Result<()> {
         self.routes = self.kernel.local_routes().map_err(|error| os(&error))?;
         self.routes.retain(|route| route.metric == metric);
+        self.metric = Some(metric);
         Ok(())
     }
 
@@ -128,9 +130,14 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// It is in none, or the interface is not fit.
     pub fn interface_of_subnet(&mut self, address: IpAddr) -> Result<&Link> {
-        let routed = self.is_routed(address).then(|| self.around(address)).flatten();
-        let leftover = self.leftover(address).map(|found| found.ifindex).or(routed);
-        let ifindex = match (leftover, self.way_to(address, None)?) {
+        let mut left_on = self.left_on(address);
+        let way = self.way_to(address, None)?;
+        if left_on.is_none() && way == Way::Here {
+            // It may have come since the snapshot: a run whose file is judged claims meanwhile.
+            self.look_again()?;
+            left_on = self.left_on(address);
+        }
+        let ifindex = match (left_on, way) {
             (Some(ifindex), _) | (None, Way::OnLink(ifindex)) => ifindex,
             (None, way) => {
                 // An interface that is down keeps its address, and no route leads there.
@@ -141,6 +148,17 @@ impl<'a> Ground<'a> {
             }
         };
         self.interface(ifindex)
+    }
+
+    /// The interface on which an earlier run, or this one, holds the address.
+    fn left_on(&self, address: IpAddr) -> Option<u32> {
+        let routed = || self.is_routed(address).then(|| self.around(address)).flatten();
+        self.leftover(address).map(|found| found.ifindex).or_else(routed)
+    }
+
+    fn look_again(&mut self) -> Result<()> {
+        self.addresses = self.kernel.addresses().map_err(|error| os(&error))?;
+        self.metric.map_or(Ok(()), |metric| self.find_routes(metric))
     }
 
     /// The interface with a real address in whose subnet this one is: the way to an address that is

@@ -17,6 +17,8 @@ use crate::log::{Format, Level};
 struct Fake {
     links: Vec<Link>,
     addresses: Vec<Address>,
+    /// Not in the first answer: it comes meanwhile.
+    late: Option<Address>,
 }
 
 fn link(index: u32, name: &str) -> Link {
@@ -67,7 +69,7 @@ impl Fake {
             address(3, "192.0.2.1", 25),
             address(4, "10.8.0.1", 24),
         ];
-        Self { links: vec![lo, link(2, "eth0"), down, tun], addresses }
+        Self { links: vec![lo, link(2, "eth0"), down, tun], addresses, late: None }
     }
 
     fn with_leftover(text: &str) -> Self {
@@ -84,7 +86,9 @@ impl Kernel for Fake {
     }
 
     fn addresses(&mut self) -> std::result::Result<Vec<Address>, Error> {
-        Ok(self.addresses.clone())
+        let told = self.addresses.clone();
+        self.addresses.extend(self.late.take());
+        Ok(told)
     }
 
     fn route_to(
@@ -242,6 +246,15 @@ fn whoever_says_to_be_another_node_is_told_in_the_words_of_the_file() {
         let shown = failure.to_string();
         assert!(said.iter().all(|part| shown.contains(part)), "{shown}");
     }
+}
+
+#[test]
+fn an_address_that_is_claimed_while_the_file_is_judged_is_our_own() {
+    let late = Address { proto: Some(ADDRESS_PROTO), ..address(2, "10.0.0.9", 32) };
+    let mut fake = Fake { late: Some(late), ..Fake::new() };
+    let mut ground = Ground::survey(&mut fake).expect("a fake kernel tells");
+    let link = ground.interface_of_subnet(ip("10.0.0.9")).expect("its interface");
+    assert_eq!(link.name, "eth0");
 }
 
 #[test]
