@@ -187,6 +187,14 @@ pub fn block_signals() -> Result<Signals> {
     Signals::block(&ours).map_err(|error| os(&error))
 }
 
+/// Closes sockets in a thread of its own. The kernel waits for every processor before it lets go of a
+/// packet socket: some ten milliseconds each on a quiet machine, hundreds on a busy one, in which a run
+/// that goes on would be silent, and would lose a short lease.
+fn close_elsewhere(sockets: impl Send + 'static) {
+    // Where there can be no thread they are closed here.
+    let _ = std::thread::Builder::new().name("closing".into()).spawn(move || drop(sockets));
+}
+
 /// The clock of everything that the core is told: it goes on while the machine sleeps.
 pub fn now() -> Instant {
     Instant::from_nanos(boottime_ns())
@@ -330,6 +338,7 @@ impl<'s> FastLoop<'s> {
         let beats = self.beats.take();
         if let Some((file, orders)) = self.renew.take() {
             let leases = self.node.lease_memory();
+            close_elsewhere((std::mem::take(&mut self.ports), self.doors.take()));
             return Ok(Ended::Renew(Box::new(Renewal { file, orders, beats, leases })));
         }
         if let Some(beats) = beats.filter(|_| !self.keeps) {
