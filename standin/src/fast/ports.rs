@@ -80,9 +80,13 @@ impl FastLoop<'_> {
                 break;
             };
             match event {
-                Event::LinkChanged(_) | Event::LinkGone(..) | Event::RouteChanged => {
+                Event::LinkChanged(link) => {
+                    if !(link.up && link.running) {
+                        self.lose_carrier(at, link.index);
+                    }
                     self.stale = true;
                 }
+                Event::LinkGone(..) | Event::RouteChanged => self.stale = true,
                 Event::LocalRouteRemoved(route) => self.lose_route(at, route),
                 Event::AddressAdded(address) => {
                     self.stale |= address.proto != Some(ADDRESS_PROTO);
@@ -159,6 +163,16 @@ impl FastLoop<'_> {
             port.state = state.clone();
             let link = LinkId(position as u32);
             step(&mut self.node, at, Input::Link { link, state });
+        }
+    }
+
+    /// An interface is down, or was: it may be up again by the time it is looked at, but behind it a
+    /// switch may have forgotten everybody meanwhile.
+    fn lose_carrier(&mut self, at: Instant, ifindex: u32) {
+        let ports = (0..).map(LinkId).zip(&mut self.ports);
+        for (link, port) in ports.filter(|(_, port)| port.ifindex == ifindex && port.state.up) {
+            port.state.up = false;
+            step(&mut self.node, at, Input::Link { link, state: port.state.clone() });
         }
     }
 
