@@ -1,5 +1,5 @@
-//! Runs seeds: `standin-sim --seeds N [--from S] [--jobs J] [--keep-going]`, or one with its story:
-//! `standin-sim --seed S [--story]`.
+//! Runs seeds: `standin-sim --seeds N [--from S] [--jobs J] [--keep-going] [--once]`, or one with
+//! its story: `standin-sim --seed S [--story]`.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use std::time::Instant;
 use standin_sim::run::{self, Verdict};
 
 const USAGE: &str = "\
-Usage: standin-sim --seeds N [--from S] [--jobs J] [--keep-going] [--only NAME]
+Usage: standin-sim --seeds N [--from S] [--jobs J] [--keep-going] [--only NAME] [--once]
        standin-sim --seed S [--story]
 
   --seeds N      run N seeds, each twice
@@ -17,14 +17,19 @@ Usage: standin-sim --seeds N [--from S] [--jobs J] [--keep-going] [--only NAME]
   --jobs J       at the same time [default: what the machine has]
   --keep-going   do not stop at the first failure
   --only NAME    of these, those of authority none, or quorum
+  --once         each once, and not again to see that it comes out alike
   --seed S       run one seed
   --story        tell what happens in it";
+
+/// A long run says that it goes on.
+const PROGRESS_EVERY: u64 = 5000;
 
 struct Options {
     seeds: Option<u64>,
     from: u64,
     jobs: usize,
     keep_going: bool,
+    once: bool,
     only: Option<bool>,
     seed: Option<u64>,
     story: bool,
@@ -37,6 +42,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
         from: 0,
         jobs,
         keep_going: false,
+        once: false,
         only: None,
         seed: None,
         story: false,
@@ -60,6 +66,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
             "--jobs" => options.jobs = number()?.clamp(1, 256) as usize,
             "--seed" => options.seed = Some(number()?),
             "--keep-going" => options.keep_going = true,
+            "--once" => options.once = true,
             "--story" => options.story = true,
             _ => return Err(format!("{argument:?} is not known")),
         }
@@ -105,6 +112,7 @@ fn run_many(options: &Options) -> bool {
     let begun = Instant::now();
     let end = options.from + options.seeds.unwrap_or(0);
     let next = AtomicU64::new(options.from);
+    let play = |seed| if options.once { run::run_once(seed, false) } else { run::run(seed) };
     let (mut ran, mut events, mut failed) = (0_u64, 0_u64, Vec::<Verdict>::new());
     std::thread::scope(|scope| {
         let (sender, verdicts) = mpsc::channel();
@@ -117,7 +125,7 @@ fn run_many(options: &Options) -> bool {
                     if seed < end && options.only.is_some_and(skipped) {
                         continue;
                     }
-                    if seed >= end || sender.send(run::run(seed)).is_err() {
+                    if seed >= end || sender.send(play(seed)).is_err() {
                         return;
                     }
                 }
@@ -127,6 +135,9 @@ fn run_many(options: &Options) -> bool {
         for verdict in verdicts {
             ran += 1;
             events += verdict.events;
+            if ran.is_multiple_of(PROGRESS_EVERY) {
+                eprintln!("{ran} seeds so far, {} failed", failed.len());
+            }
             if let Some(why) = &verdict.broken {
                 println!("seed {} FAILED: {why}", verdict.seed);
                 failed.push(verdict);
@@ -138,7 +149,8 @@ fn run_many(options: &Options) -> bool {
     });
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
     println!(
-        "{ran} seeds, each twice, in {}.{} s ({} a second), {events} events; {} failed",
+        "{ran} seeds, each {}, in {}.{} s ({} a second), {events} events; {} failed",
+        if options.once { "once" } else { "twice" },
         millis / 1000,
         millis / 100 % 10,
         ran * 1000 / millis,

@@ -27,6 +27,9 @@ pub struct Options {
     /// The first of them.
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Each once: for long runs. That it comes out alike the second time, shorter ones show.
+    #[arg(long, conflicts_with_all = ["seed", "mutants"])]
+    once: bool,
     /// One seed alone.
     #[arg(long, conflicts_with_all = ["seeds", "from", "mutants"])]
     seed: Option<u64>,
@@ -249,7 +252,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         vec!["--seed".to_owned(), seed.to_string()]
     } else {
         let (seeds, from) = (options.seeds.to_string(), options.from.to_string());
-        vec!["--seeds".to_owned(), seeds, "--from".to_owned(), from]
+        let once = options.once.then(|| "--once".to_owned());
+        ["--seeds".to_owned(), seeds, "--from".to_owned(), from].into_iter().chain(once).collect()
     };
     let story = options.story.then(|| "--story".to_owned());
     let arguments: Vec<String> = arguments.into_iter().chain(story).collect();
