@@ -6,6 +6,7 @@ use std::time::Duration;
 use standin_core::config::Vantage;
 use standin_core::place::NodeId;
 use standin_sim::file::Edit;
+use standin_sim::kernel::Trouble;
 use standin_sim::random::Random;
 use standin_sim::scenario::{Manner, QuorumPlan};
 use standin_sim::{HostId, Operation, Scenario, World};
@@ -147,6 +148,21 @@ fn a_short_lease_outlasts_a_process_that_is_kept_waiting() {
         }
         assert_eq!(world.changes, changes, "{}", story(&world));
     }
+}
+
+/// A kernel that takes no lease is asked again at a pace: the loop that decides does not spin, and has it
+/// soon after the kernel takes it.
+#[test]
+fn a_kernel_that_refuses_a_lease_is_asked_again_at_a_pace() {
+    let mut world = settled(voting(2, 1, ms(200)));
+    let refuses = Trouble { refuse: 100, ..Trouble::default() };
+    world.operate(&Operation::Trouble(PINKY, refuses));
+    world.run(ms(300));
+    let asked = story(&world).matches("extends no lease").count();
+    assert!((2..=60).contains(&asked), "{asked} times in 300 ms\n{}", story(&world));
+    world.operate(&Operation::Trouble(PINKY, Trouble::default()));
+    world.run(ms(4000));
+    assert_held(&world, PINKY);
 }
 
 /// Every voter forgets, one after the other: each is quiet for as long as it may have bound itself.

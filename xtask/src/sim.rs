@@ -73,9 +73,9 @@ const FAULTS: &[Fault] = &[
         only: None,
         changes: &[change(
             "vip/act.rs",
-            "        self.answers.forget();\n        self.send_add(around);",
-            "        self.answers.forget();\n        self.announce_now(around);\n        \
-             self.send_add(around);",
+            "        self.answers.outdate();\n        self.send_add(around);\n    }\n\n    pub(super) fn send_add",
+            "        self.answers.outdate();\n        self.announce_now(around);\n        \
+             self.send_add(around);\n    }\n\n    pub(super) fn send_add",
         )],
     },
     Fault {
@@ -83,8 +83,8 @@ const FAULTS: &[Fault] = &[
         only: None,
         changes: &[change(
             "vip/mod.rs",
-            "                            self.answers.forget();\n                            self.send_add(around);\n",
-            "",
+            "                        Some(_) => self.send_add(around),\n",
+            "                        Some(_) => {}\n",
         )],
     },
     Fault {

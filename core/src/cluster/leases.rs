@@ -42,8 +42,8 @@ pub(crate) struct InKernel {
     pub(crate) asked: Option<Instant>,
     /// It was told to answer no more and has not confirmed it.
     pub(crate) ending: bool,
-    /// That it refuses was said.
-    pub(crate) refused: bool,
+    /// It refused, which was said; it is told again from then on.
+    pub(crate) refused: Option<Instant>,
 }
 
 /// How a group's lease goes to the receiver of a planned move.
@@ -153,7 +153,7 @@ impl Leases {
                     until: None,
                     asked: None,
                     ending: false,
-                    refused: false,
+                    refused: None,
                 },
                 wanted: false,
                 ceding: Ceding::No,

@@ -80,7 +80,8 @@ impl Vip {
             around.report(Report::AnswersStopped { vip: self.address, by });
         }
         self.become_state(around.now, State::Adding { sent_at: around.now, refused: false });
-        self.answers.forget();
+        // What is still to come is of requests before this claim.
+        self.answers.outdate();
         self.send_add(around);
     }
 

@@ -427,10 +427,7 @@ impl Vip {
                     *sent_at = now;
                     match self.wanted {
                         Some(_) if late >= ADDRESS_LIFETIME => self.lapse(around, late),
-                        Some(_) => {
-                            self.answers.forget();
-                            self.send_add(around);
-                        }
+                        Some(_) => self.send_add(around),
                         None => self.remove(around, self.last_reason),
                     }
                 }
@@ -505,6 +502,8 @@ impl Vip {
             return;
         };
         let reason = *reason;
+        // Nothing was added since: what was asked for before has been answered, or never will be.
+        self.answers.forget();
         if let Err(why) = result {
             if !core::mem::replace(refused, true) {
                 around.report(Report::RemoveFailed { vip: self.address, why });

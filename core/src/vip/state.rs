@@ -28,7 +28,7 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// One more request is on its way. Answers that never come are not waited for for ever.
+    /// One more request is on its way. Of answers that never come a few at most are waited for.
     pub(super) fn expect(&mut self) {
         self.expected = (self.expected + 1).min(EXPECTED_MOST);
     }

@@ -68,6 +68,20 @@ fn what_is_lost_before_it_was_confirmed_is_not_confirmed_by_the_first_word() {
     assert_eq!(stage.vip.place(), Place::Held);
 }
 
+/// However late the first word is: that the addition was asked for again does not make it younger.
+#[test]
+fn a_word_that_comes_late_confirms_nothing_that_was_lost_since() {
+    let mut stage = Stage::asking(AT_BRAIN);
+    stage.run(WINDOW);
+    stage.act(Vip::handle_lost);
+    stage.run(ms(700));
+    stage.added();
+    assert_eq!(stage.vip.place(), Place::Adding);
+    assert!(!stage.did(announces));
+    stage.added();
+    assert_eq!(stage.vip.place(), Place::Held);
+}
+
 /// Answers that never came are not waited for in another life of the address.
 #[test]
 fn an_addition_after_a_removal_is_confirmed_by_the_first_word() {

@@ -29,6 +29,10 @@ use crate::timers::Timer;
 
 /// The kernel is told of a later end only when it is later by this share of the length.
 const EXTEND_SHARE: u32 = 16;
+/// A kernel that refused a lease is told again after this share of the length.
+const REFUSED_SHARE: u32 = 32;
+const REFUSED_LEAST: Duration = Duration::from_millis(2);
+const REFUSED_MOST: Duration = Duration::from_millis(100);
 /// Outbid, a claim waits for up to this share of the length before it tries again.
 const DUEL_SHARE: u32 = 32;
 const DUEL_LEAST: Duration = Duration::from_millis(2);
@@ -219,6 +223,9 @@ impl Node {
         if !kernel.managed || kernel.ending || tenure.ceding != Ceding::No {
             return;
         }
+        if kernel.refused.is_some_and(|again| now < again) {
+            return;
+        }
         let until = tenure.claim.until(&leases.quorum.voters).filter(|until| now < *until);
         let Some(until) = until else { return };
         let told = kernel.asked.max(kernel.until);
@@ -274,7 +281,7 @@ impl Node {
                 if latest {
                     kernel.asked = None;
                 }
-                kernel.refused = false;
+                kernel.refused = None;
                 if latest && tenure.ceding == Ceding::Shortening {
                     tenure.ceding = Ceding::Ceded;
                     tenure.claim.give_up(now);
@@ -294,9 +301,11 @@ impl Node {
             if latest {
                 kernel.asked = None;
             }
+            let pause = leases.quorum.length / REFUSED_SHARE;
+            let again = now + pause.clamp(REFUSED_LEAST, REFUSED_MOST);
             let group = cluster.settings.groups[group].name.clone();
-            (!core::mem::replace(&mut kernel.refused, true))
-                .then_some(ClusterReport::LeaseNotTold { group, why })
+            let first = kernel.refused.replace(again).is_none();
+            first.then_some(ClusterReport::LeaseNotTold { group, why })
         });
         if let Some(report) = refusal.flatten() {
             self.report_cluster(report);
@@ -453,7 +462,9 @@ impl Node {
         let Some(leases) = &mut cluster.leases else { return };
         leases.pressing = NodeSet::default();
         let claims = leases.tenures.iter().filter_map(|tenure| tenure.claim.timeout(now, &voters));
-        let next = [claims.min(), leases.settles_at(), self.rights_end];
+        let refused = leases.tenures.iter().filter_map(|tenure| tenure.kernel.refused);
+        let refused = refused.filter(|again| now < *again).min();
+        let next = [claims.min(), leases.settles_at(), self.rights_end, refused];
         let next = next.into_iter().flatten().min();
         let next = if leases.dirty { Some(now) } else { next };
         self.timers.set(Timer::Lease, next.map(|at| at.max(now + GRAIN)));
