@@ -44,18 +44,26 @@ pub fn refused(world: &World<'_>, all: &[Refusal]) -> Result<()> {
     Ok(())
 }
 
-/// Which addresses there are and on which interfaces. What the kernel does by itself is left out: it
-/// gives an interface its link-local address, and judges it, when it gets to it.
-fn state(world: &World<'_>) -> Result<(Vec<(u32, IpAddr, u8)>, Vec<(u32, String, bool)>)> {
+/// What a host has: the addresses with their interfaces and prefixes, and the interfaces with whether
+/// they are up.
+#[derive(PartialEq, Eq)]
+struct State {
+    addresses: Vec<(u32, IpAddr, u8)>,
+    interfaces: Vec<(u32, String, bool)>,
+}
+
+/// What the kernel does by itself is left out: it gives an interface its link-local address, and judges
+/// it, when it gets to it.
+fn state(world: &World<'_>) -> Result<State> {
     let addresses = world.pinky.route(RouteSocket::addresses).context("the addresses")?;
     let of_the_kernel =
         |ip: IpAddr| matches!(ip, IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80);
     let addresses = addresses.iter().filter(|address| !of_the_kernel(address.ip));
     let links = world.pinky.route(RouteSocket::links).context("the interfaces")?;
-    Ok((
-        addresses.map(|address| (address.ifindex, address.ip, address.prefix)).collect(),
-        links.into_iter().map(|link| (link.index, link.name, link.up)).collect(),
-    ))
+    Ok(State {
+        addresses: addresses.map(|found| (found.ifindex, found.ip, found.prefix)).collect(),
+        interfaces: links.into_iter().map(|link| (link.index, link.name, link.up)).collect(),
+    })
 }
 
 fn bad_addresses(lab: &Lab) -> Result<()> {
