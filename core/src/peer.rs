@@ -205,7 +205,7 @@ impl Peer {
     }
 
     /// As [`Peer::hasten`], because a round of another host has arrived. Its next is to be expected an
-    /// interval from now: ours after this one waits for it a moment longer ([`PATIENCE_SHARE`]).
+    /// interval from now: ours after this one waits for it a sixteenth of an interval longer.
     pub fn follow(&mut self, now: Instant, within: Duration) -> bool {
         let hastens = self.hasten(now, within);
         self.follows |= hastens;
