@@ -102,9 +102,11 @@ fn sigstop(lab: &Lab) -> Result<()> {
     standin.signal(SIGCONT)?;
     standin.wait_after(log_mark, "lapsed", PATIENCE)?;
     standin.wait_after(log_mark, "claimed", PATIENCE)?;
+    let mac = world.pinky.mac();
+    wire.wait("it is announced", mark, PATIENCE, |one| !one.to_host && one.announces(mac, vip))?;
     let frames = wire.after(mark, |one| !one.to_host);
     let asked = frames.iter().position(|one| one.probes(vip));
-    let claimed = frames.iter().position(|one| one.announces(world.pinky.mac(), vip));
+    let claimed = frames.iter().position(|one| one.announces(mac, vip));
     ensure!(asked.is_some() && asked < claimed, "asked at {asked:?}, claimed at {claimed:?}");
     standin.stop()
 }
