@@ -150,6 +150,29 @@ fn a_short_lease_outlasts_a_process_that_is_kept_waiting() {
     }
 }
 
+/// A daemon is killed and started again where no kernel ends a lease. What its addresses were held by, and
+/// until when, died with it: the next run may not renew them for a lease that it does not have.
+#[test]
+fn without_nftables_what_a_killed_run_left_is_not_kept_alive_without_a_lease() {
+    let mut scenario = voting(2, 1, ms(5000));
+    scenario.quorum = Some(QuorumPlan { length: ms(5000), guarded: false, fence: false });
+    let mut world = World::new(scenario, Random::new(1), true);
+    world.run(ms(12_000));
+    assert_held(&world, PINKY);
+    for step in 0..4 {
+        world.operate(&Operation::Kill(PINKY));
+        world.run(ms(300));
+        world.operate(&Operation::Start(PINKY));
+        world.run(ms(200 * step));
+        world.operate(&Operation::Partition(0, 1 << PINKY));
+        world.run(ms(12_000));
+        assert_eq!(world.broken, None, "{}", story(&world));
+        world.operate(&Operation::Partition(0, 0));
+        world.run(ms(20_000));
+        assert_held(&world, PINKY);
+    }
+}
+
 /// A kernel that takes no lease is asked again at a pace: the loop that decides does not spin, and has it
 /// soon after the kernel takes it.
 #[test]

@@ -72,7 +72,9 @@ impl Node {
         leases.judge_settled(&cluster.settings, next, heard, self.now)
     }
 
-    /// Addresses that an earlier run left here: their leases are asked for at once.
+    /// Addresses that an earlier run left here: their leases are asked for at once. They stay meanwhile
+    /// where the kernel does not answer for them; where it would, nobody knows until when they may be
+    /// here, and they go.
     pub(super) fn begin_leases(&mut self) {
         let now = self.now;
         let Self { vips, cluster, .. } = self;
@@ -81,7 +83,8 @@ impl Node {
         };
         let length = leases.quorum.length;
         for tenure in &mut leases.tenures {
-            if tenure.kernel.vips.iter().any(|vip| vips[vip.index()].is_on_host()) {
+            let is_here = tenure.kernel.vips.iter().any(|vip| vips[vip.index()].is_on_host());
+            if tenure.kernel.managed && is_here {
                 tenure.grace_until = Some(now + GRACE_LEAST.max(length * 2));
             }
         }
