@@ -27,8 +27,6 @@ use crate::time::Instant;
 pub const BURST_ROUNDS: u32 = 24;
 /// Unanswered rounds without which nobody is declared dead, however late the timers were.
 pub const ENOUGH_ROUNDS: usize = 8;
-/// What goes along with the rounds of another host waits for them so much of an interval beyond its own.
-const PATIENCE_SHARE: u32 = 16;
 /// After the start, and after a link came up, a host is given so long before the first verdict,
 /// unless the link has been seen to carry frames of anybody (ports of switches wake up slowly).
 const UNPROVEN_LINK: Duration = Duration::from_secs(3);
@@ -95,8 +93,6 @@ pub struct Peer {
     /// Probes of the latest round that could not be sent.
     not_sent: usize,
     next_round: Option<Instant>,
-    /// The round that is due goes along with another's.
-    follows: bool,
     round_trip: RoundTrip,
 }
 
@@ -116,7 +112,6 @@ impl Peer {
             burst_sent: 0,
             not_sent: 0,
             next_round: None,
-            follows: false,
             round_trip: RoundTrip::default(),
         };
         peer.resume(now);
@@ -204,14 +199,6 @@ impl Peer {
         hastens
     }
 
-    /// As [`Peer::hasten`], because a round of another host has arrived. Its next is to be expected an
-    /// interval from now: ours after this one waits for it a sixteenth of an interval longer.
-    pub fn follow(&mut self, now: Instant, within: Duration) -> bool {
-        let hastens = self.hasten(now, within);
-        self.follows |= hastens;
-        hastens
-    }
-
     /// Neither suspected nor about to be.
     fn is_regular(&self, now: Instant) -> bool {
         !self.is_judgeable() || now < self.suspicion_start()
@@ -263,11 +250,8 @@ impl Peer {
         whole_round
     }
 
-    /// The round that is due need not be sent: the host is heard by other means. So the next is in no
-    /// hurry, and goes along with what wakes us for another reason.
+    /// The round that is due need not be sent: the host is heard by other means.
     pub fn skip_round(&mut self) {
-        let later = self.patience_for_others();
-        self.next_round = self.next_round.map(|at| at + later);
         if self.rounds.pop_back().is_some() {
             self.rounds_sent = self.rounds_sent.saturating_sub(1);
         }
@@ -383,17 +367,8 @@ impl Peer {
             self.burst_sent += u32::from(self.suspected);
         }
         self.not_sent = 0;
-        let follows = core::mem::take(&mut self.follows);
-        let pause = match self.suspected {
-            true => self.burst_pause(now),
-            false if follows => self.timing.interval + self.patience_for_others(),
-            false => self.timing.interval,
-        };
+        let pause = if self.suspected { self.burst_pause(now) } else { self.timing.interval };
         self.next_round = Some(now + pause);
-    }
-
-    fn patience_for_others(&self) -> Duration {
-        self.timing.interval / PATIENCE_SHARE
     }
 
     /// Spreads the burst evenly over what is left until the last answers must be in. When that is

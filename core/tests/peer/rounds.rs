@@ -70,32 +70,6 @@ fn a_regular_round_is_brought_forward_and_one_of_a_suspicion_never() {
     assert_eq!(peer.timeout(), Some(next));
 }
 
-/// Who goes along with another's rounds waits for the next one a sixteenth of an interval longer than
-/// for its own, once.
-#[test]
-fn a_round_that_goes_along_with_anothers_is_followed_by_a_later_one() {
-    let watch = Watch::alive(timing(DEAD_AFTER));
-    let (mut peer, mut now, interval) = (watch.peer, watch.now, timing(DEAD_AFTER).interval);
-    for gap in [interval + interval / 16, interval] {
-        assert!(!peer.follow(now, ms(0)), "it is not due so soon");
-        if gap > interval {
-            assert!(peer.follow(now, interval));
-            assert!(!peer.follow(now, interval), "it is due already");
-        } else {
-            now = peer.timeout().expect("a round");
-        }
-        peer.handle_heard(now, None);
-        assert!(peer.handle_timeout(now).1);
-        assert_eq!(peer.timeout(), Some(now + gap));
-    }
-    // One that need not be sent is in no hurry either.
-    now = peer.timeout().expect("a round");
-    peer.handle_heard(now, None);
-    assert!(peer.handle_timeout(now).1);
-    peer.skip_round();
-    assert_eq!(peer.timeout(), Some(now + interval + interval / 16));
-}
-
 /// Lets a host fall silent and die, on time; when each round of that silence was sent.
 fn rounds_until_death(mut watch: Watch) -> (Watch, Vec<Instant>) {
     watch.rounds.clear();

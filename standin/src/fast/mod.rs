@@ -385,11 +385,11 @@ impl<'s> FastLoop<'s> {
         Ok(exhausted)
     }
 
-    /// Sets the timer where what is due next has moved: a turn in which nothing is due costs ten times
-    /// what setting it does.
+    /// Sets the timer, unless it fires early enough as it is: a turn in which nothing is due costs
+    /// less than setting it each time that a deadline moves.
     fn arm(&mut self, next: Option<Instant>) -> Result<()> {
         let Some(deadline) = next else { return Ok(()) };
-        if self.armed == Some(deadline) {
+        if self.armed.is_some_and(|armed| armed <= deadline) {
             return Ok(());
         }
         self.armed = Some(deadline);

@@ -114,24 +114,8 @@ impl Node {
         self.merge_placements(cluster, opened);
         self.merge_drains(cluster, opened);
         self.hear_leases(cluster, member, opened);
-        self.go_along(cluster, member);
         self.schedule_daemon(cluster, member);
         self.handle_peer_heard(peer, trip);
-    }
-
-    /// Who is awake for a heartbeat need not wake for its own: what is due within half an interval
-    /// goes out now, to all. Nobody sends twice within half an interval for it, so that two who hear
-    /// each other have one pace, that of the faster.
-    fn go_along(&mut self, cluster: &mut Cluster, heard: usize) {
-        let (now, within) = (self.now, self.config.timing.interval / 2);
-        if !cluster.members[heard].daemon.follow(now, within) {
-            return;
-        }
-        for member in (0..cluster.members.len()).filter(|member| *member != heard) {
-            if cluster.members[member].daemon.follow(now, within) {
-                self.schedule_daemon(cluster, member);
-            }
-        }
     }
 
     fn merge_placements(&mut self, cluster: &mut Cluster, opened: &Opened<'_>) {
