@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use standin_sys::signal::{SIGCONT, SIGSTOP};
 
+use super::quorum::lose_power;
 use super::voters::{LEASE, Shape, Voters};
 use super::{Case, alone};
 use crate::cgroup::Cgroup;
@@ -104,18 +105,7 @@ fn partition_ipv6(lab: &Lab) -> Result<()> {
 
 fn power_off_ipv6(lab: &Lab) -> Result<()> {
     let world = World::new(lab)?;
-    let voters = Voters::start_as(&world, IPV6)?;
-    let watcher = voters.watch()?;
-    let mark = Watcher::mark_ns();
-    world.power_off(&world.brain)?;
-    watcher.wait_answered_by("pinky", mark)?;
-    let verdict = watcher.finish()?;
-    verdict.never_two(false)?;
-    let silence = verdict.longest_silence();
-    lab.say(format!("nobody answered for {} ms", silence.as_millis()));
-    ensure!(silence <= LEASE + Duration::from_millis(150), "for {} ms", silence.as_millis());
-    wait::until_true("Brain's kernel drops it", wait::PATIENCE, || voters.holders() == ["pinky"])?;
-    voters.stop_all()
+    lose_power(&world, Voters::start_as(&world, IPV6)?)
 }
 
 fn no_nftables(lab: &Lab) -> Result<()> {
