@@ -223,6 +223,11 @@ impl Gate {
         Rejected::ALL.iter().map(|why| why.name()).zip(self.refused.iter().copied())
     }
 
+    /// How many packets were refused for this reason.
+    pub const fn refused_as(&self, why: Rejected) -> u64 {
+        self.refused[why.row()]
+    }
+
     /// How many packets were refused.
     pub fn refused_in_all(&self) -> u64 {
         self.refused.iter().fold(0, |all, count| all.saturating_add(*count))

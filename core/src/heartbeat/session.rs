@@ -43,11 +43,12 @@
 //! # What remains
 //!
 //! Who can hold up packets on *every* path can build up a delay, little by little and without a
-//! silence: to this side the peer then looks as it was that much earlier. The round trip measured
-//! with an [`Echo`](super::Echo) shows the delay; so evidence of life says 'alive not longer ago
-//! than the round trip', and what must never go wrong rests on leases instead. An answer to a
-//! challenge can be held up too, which is why the owner renews a nonce that stays unanswered
-//! ([`Session::renew_challenge`]).
+//! silence: to this side the peer then looks as it was that much earlier. The same can be done with
+//! packets that never arrived, since a cut lay between or the key was another; each counts once. The
+//! round trip measured with an [`Echo`](super::Echo) shows the delay; so evidence of life says 'alive
+//! not longer ago than the round trip', and what must never go wrong rests on leases instead. An
+//! answer to a challenge can be held up too, which is why the owner renews a nonce that stays
+//! unanswered ([`Session::renew_challenge`]).
 //!
 //! A machine brought back from a snapshot goes on with a counter that its peers have heard: they
 //! refuse it until its daemon is restarted or the counter has caught up. Should more than

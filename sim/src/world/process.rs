@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use standin_core::cluster::leases::Memory;
 use standin_core::config::{CheckId, LinkId, LinkState, VipId};
+use standin_core::heartbeat::Rejected;
 use standin_core::io::CheckTarget;
 use standin_core::place::NodeId;
 use standin_core::wire::frame::Frame;
@@ -354,11 +355,13 @@ impl World {
             }
             Waiting::Echo { from, message } => Input::Echo { from: *from, bytes: message },
             Waiting::Heartbeat { from, bytes, genuine: true } => {
-                if self.recordings.len() == RECORDINGS {
-                    self.recordings.pop_front();
+                let unread = node.refused_as(Rejected::UnknownKey);
+                step(node, now, Input::Heartbeat { from: *from, bytes });
+                // What it could not read is still news to it, whoever brings it later.
+                if node.refused_as(Rejected::UnknownKey) == unread {
+                    self.record(id, *from, bytes);
                 }
-                self.recordings.push_back((id, *from, bytes.clone()));
-                Input::Heartbeat { from: *from, bytes }
+                return;
             }
             Waiting::Heartbeat { from, bytes, genuine: false } => {
                 self.hand_in_forged(id, node, now, *from, bytes);
@@ -394,6 +397,14 @@ impl World {
             Waiting::StopKeeping => Input::StopKeeping,
         };
         step(node, now, input);
+    }
+
+    /// An attacker keeps what a host has heard.
+    fn record(&mut self, by: HostId, from: IpAddr, bytes: &Rc<[u8]>) {
+        if self.recordings.len() == RECORDINGS {
+            self.recordings.pop_front();
+        }
+        self.recordings.push_back((by, from, bytes.clone()));
     }
 
     /// A recording, or rubbish, must change nothing that is believed or held.

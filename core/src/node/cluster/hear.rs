@@ -31,6 +31,11 @@ impl Node {
         self.cluster.as_ref().map_or(0, |cluster| cluster.gate.refused_in_all())
     }
 
+    /// How many heartbeats were refused since the start for this reason.
+    pub fn refused_as(&self, why: Rejected) -> u64 {
+        self.cluster.as_ref().map_or(0, |cluster| cluster.gate.refused_as(why))
+    }
+
     pub(in crate::node) fn handle_heartbeat(&mut self, from: IpAddr, bytes: &[u8]) {
         self.with_cluster(|node, cluster| {
             let source = node.peer_of.get(&from).copied();
