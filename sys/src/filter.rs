@@ -12,6 +12,7 @@ pub(crate) type Instruction = libc::sock_filter;
 
 pub(crate) const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
 pub(crate) const LOAD_HALF: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
+pub(crate) const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
 /// Loads how long the packet is; the operand counts for nothing.
 pub(crate) const LOAD_LENGTH: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_LEN) as u16;
 pub(crate) const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
@@ -61,6 +62,10 @@ pub(crate) fn accepts(
             },
             LOAD_HALF => match packet.get(offset..offset + 2) {
                 Some(half) => value = u32::from(u16::from_be_bytes([half[0], half[1]])),
+                None => return false,
+            },
+            LOAD_WORD => match packet.get(offset..).and_then(|rest| rest.first_chunk()) {
+                Some(word) => value = u32::from_be_bytes(*word),
                 None => return false,
             },
             LOAD_LENGTH => value = packet.len() as u32,

@@ -173,7 +173,10 @@ impl Doors {
         queue.flush()?;
         // The kernel has done it by now; what it says to it is of no interest.
         while queue.poll()?.is_some() {}
-        Ok(Self { monitor: Monitor::open(true)?, queue, kernel: RealKernel::open()? })
+        let monitor = Monitor::open(true)?;
+        // Each address is renewed twice a second.
+        monitor.leave_out_additions_of(&queue)?;
+        Ok(Self { monitor, queue, kernel: RealKernel::open()? })
     }
 }
 

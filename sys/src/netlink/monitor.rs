@@ -13,9 +13,11 @@ use super::address::Address;
 use super::link::Link;
 use super::local::LocalRoute;
 use super::message::{Message, messages};
+use super::queue::RouteQueue;
 use super::route::Route;
-use super::socket::{open_socket, receive_datagram, reply_buffer};
+use super::socket::{open_socket, port_of, receive_datagram, reply_buffer};
 use crate::error::{Error, Result};
+use crate::filter::{self, Instruction, KEEP, LOAD_HALF, LOAD_WORD, RETURN, step, unless_equal};
 use crate::raw;
 
 /// A change.
@@ -85,6 +87,14 @@ impl Monitor {
         Ok(Self { fd, events: VecDeque::new(), buffer: reply_buffer() })
     }
 
+    /// No longer tells of addresses that this queue adds or renews: of those there is an
+    /// acknowledgement. Their removal, by whomever, is told as ever.
+    pub fn leave_out_additions_of(&self, queue: &RouteQueue) -> Result<()> {
+        port_of(queue.as_fd())
+            .and_then(|port| filter::attach(self.fd.as_fd(), &all_but_additions_of(port)))
+            .map_err(|error| Error::new("leave out own additions of addresses", error))
+    }
+
     /// The next change, none when there is none yet.
     pub fn poll(&mut self) -> Result<Option<Event>> {
         while self.events.is_empty() {
@@ -105,6 +115,23 @@ impl Monitor {
     }
 }
 
+/// Keeps every announcement but those of addresses that the socket of this number added or renewed. The
+/// header is in the host's byte order (`struct nlmsghdr`), and the filter loads as from a network.
+fn all_but_additions_of(port: u32) -> [Instruction; 6] {
+    const KIND_OFFSET: u32 = 4;
+    const PORT_OFFSET: u32 = 12;
+    let kind = u16::from_be_bytes(libc::RTM_NEWADDR.to_ne_bytes());
+    let port = u32::from_be_bytes(port.to_ne_bytes());
+    [
+        step(LOAD_HALF, KIND_OFFSET),
+        unless_equal(kind.into(), 3),
+        step(LOAD_WORD, PORT_OFFSET),
+        unless_equal(port, 1),
+        step(RETURN, 0),
+        step(RETURN, KEEP),
+    ]
+}
+
 /// A full queue, or an announcement that is larger than any buffer should have to be.
 fn lost_something(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::EMSGSIZE))
@@ -120,6 +147,25 @@ impl AsFd for Monitor {
 mod tests {
     use super::*;
     use crate::netlink::message::append_message;
+
+    #[test]
+    fn own_additions_alone_are_left_out() {
+        let told = |kind: u16, port: u32| {
+            let mut datagram = vec![];
+            append_message(&mut datagram, kind, 0, 7, |_| {});
+            datagram[12..16].copy_from_slice(&port.to_ne_bytes());
+            filter::accepts(&all_but_additions_of(0x8000_1234), &datagram, |_| None)
+        };
+        assert!(!told(libc::RTM_NEWADDR, 0x8000_1234));
+        for (kind, port) in [
+            (libc::RTM_NEWADDR, 0x8000_1235),
+            (libc::RTM_NEWADDR, 0),
+            (libc::RTM_DELADDR, 0x8000_1234),
+            (libc::RTM_NEWLINK, 0x8000_1234),
+        ] {
+            assert!(told(kind, port), "{kind} of {port:x}");
+        }
+    }
 
     #[test]
     fn noise_in_any_announcement_is_survived() {

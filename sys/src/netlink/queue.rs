@@ -171,12 +171,10 @@ impl RouteQueue {
         Ok(self.answered.pop_front())
     }
 
+    /// Reads what the kernel has answered, until nothing is awaited any more.
     fn collect(&mut self) -> Result<()> {
-        loop {
-            let fd = self.fd.as_fd();
-            let received =
-                raw::unless_empty(|| receive_datagram(fd, &mut self.reply).map(<[u8]>::len));
-            match received {
+        while self.pending.len() > self.ends.len() {
+            match self.receive() {
                 Ok(None) => return Ok(()),
                 Ok(Some(length)) => {
                     let reply = std::mem::take(&mut self.reply);
@@ -188,10 +186,18 @@ impl RouteQueue {
                 Err(error) => {
                     let unsent = self.ends.len();
                     self.pending.drain(..self.pending.len() - unsent);
+                    // What else was answered is forgotten as well, and must not take up room.
+                    while let Ok(Some(_)) = self.receive() {}
                     return Err(Error::new("read the answers to address changes", error));
                 }
             }
         }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> io::Result<Option<usize>> {
+        let fd = self.fd.as_fd();
+        raw::unless_empty(|| receive_datagram(fd, &mut self.reply).map(<[u8]>::len))
     }
 
     fn settle(&mut self, sequence: u32, verdict: Verdict) {

@@ -7,7 +7,7 @@
 //! discards it by its sequence number.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::message::{Message, Payload, Verdict, append_message, messages};
@@ -85,6 +85,17 @@ pub(crate) fn open_protocol(protocol: i32, groups: u32, nonblocking: bool) -> io
     address.nl_groups = groups;
     raw::bind(fd.as_fd(), &address)?;
     Ok(fd)
+}
+
+/// What the kernel knows a netlink socket by: the number in the announcements of what it changed.
+pub(crate) fn port_of(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    // SAFETY: an all-zero sockaddr_nl is valid.
+    let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+    let mut length = size_of_val(&address) as libc::socklen_t;
+    let name = std::ptr::from_mut(&mut address).cast();
+    // SAFETY: the kernel writes at most `length` bytes to the live address.
+    raw::check(unsafe { libc::getsockname(fd.as_raw_fd(), name, &raw mut length) })?;
+    Ok(address.nl_pid)
 }
 
 /// Receives one datagram into `buffer`; a datagram that does not fit is an error (`EMSGSIZE`),

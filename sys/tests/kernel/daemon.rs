@@ -2,7 +2,7 @@
 
 use standin_sys::capability::{Capabilities, Capability};
 use standin_sys::instance::{InstanceLock, LockError};
-use standin_sys::netlink::{AddressSpec, Event, Monitor, RouteSpec};
+use standin_sys::netlink::{AddressSpec, Event, Monitor, RouteQueue, RouteSpec};
 use standin_sys::netns::NetNamespace;
 use standin_sys::realtime;
 
@@ -11,6 +11,7 @@ use crate::world::{eventually, route_in, running, wire};
 
 pub const CASES: &[Case] = &[
     ("the monitor tells what others change", monitor),
+    ("the monitor leaves out what a queue adds, and only that", own_additions),
     ("bridge ports that leave are not links that go", bridge_ports),
     ("an overrun is told, and then it goes on", overrun),
     ("a lock is taken once per namespace", lock),
@@ -54,6 +55,28 @@ fn monitor() {
     );
     far.delete_link(right.ifindex).unwrap();
     until("gone", &|event| *event == Event::LinkGone(index, "eth0".into()));
+}
+
+fn own_additions() {
+    let (mut left, _right) = wire();
+    let (monitor, queue) = left.run(|| (Monitor::open(false), RouteQueue::open()));
+    let (mut monitor, mut queue) = (monitor.unwrap(), queue.unwrap());
+    monitor.leave_out_additions_of(&queue).unwrap();
+    let own = AddressSpec::new(left.ifindex, [10, 0, 0, 100].into(), 32);
+    let others = AddressSpec::new(left.ifindex, [10, 0, 0, 101].into(), 32);
+    for _ in 0..2 {
+        queue.push_replace(&own).unwrap();
+        queue.flush().unwrap();
+        queue.poll().unwrap().expect("an answer at once").outcome.unwrap();
+    }
+    left.route.add_address(&others).unwrap();
+    queue.push_removal(left.ifindex, own.ip, 32);
+    queue.flush().unwrap();
+    let mut heard = || eventually("an announcement", || monitor.poll().unwrap());
+    let first = heard();
+    assert!(matches!(&first, Event::AddressAdded(a) if a.ip == others.ip), "{first:?}");
+    let second = heard();
+    assert!(matches!(&second, Event::AddressRemoved(a) if a.ip == own.ip), "{second:?}");
 }
 
 fn bridge_ports() {
