@@ -48,8 +48,11 @@ id!(
 /// How long an installed address lives unless it is renewed: what the kernel removes when this
 /// process is killed or hangs. Measured removal is up to 0.11 s later, so this is under 3 s.
 pub const ADDRESS_LIFETIME: Duration = Duration::from_secs(2);
-/// How often a held address is renewed: four tries within [`ADDRESS_LIFETIME`].
-pub const RENEW_INTERVAL: Duration = Duration::from_millis(500);
+/// After how long a held address is renewed at the latest: three tries within [`ADDRESS_LIFETIME`]. A
+/// little more than half a second, so that what wakes the node every half or quarter comes first.
+pub const RENEW_INTERVAL: Duration = Duration::from_millis(520);
+/// So much earlier it is renewed when the node is awake for a round anyway.
+pub(crate) const RENEW_ALONG: Duration = Duration::from_millis(125);
 /// The shortest and longest `dead_after`.
 pub const DEAD_AFTER: (Duration, Duration) = (Duration::from_millis(5), Duration::from_hours(1));
 

@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use standin_core::config::{Link, LinkId, LinkState, Peer, PeerAddress, PeerId, Timing};
+use standin_core::config::{
+    Failback, Home, Link, LinkId, LinkState, OnAnswer, OnCheckFailure, Peer, PeerAddress, PeerId,
+    Timing, Vip, VipId,
+};
 use standin_core::wire::arp::{ArpPacket, Operation};
 use standin_core::wire::mac::Mac;
 use standin_core::{Action, Config, Input, Instant, Node, step};
@@ -19,6 +22,10 @@ fn host(number: u8) -> (Ipv4Addr, Mac) {
 }
 
 fn node(hosts: u8) -> Node {
+    node_with(hosts, INTERVAL, Vec::new())
+}
+
+fn node_with(hosts: u8, interval: Duration, vips: Vec<Vip>) -> Node {
     let state = LinkState {
         up: true,
         mac: OURS.1,
@@ -33,9 +40,8 @@ fn node(hosts: u8) -> Node {
         Peer { name: Arc::from(format!("host{number}")), addresses: vec![address] }
     };
     let peers = (1..=hosts).map(peer).collect();
-    let timing =
-        Timing { dead_after: INTERVAL * 4, interval: INTERVAL, back_after: Duration::ZERO };
-    let config = Config::new(links, peers, Vec::new(), Vec::new(), timing).expect("valid");
+    let timing = Timing { dead_after: interval * 4, interval, back_after: Duration::ZERO };
+    let config = Config::new(links, peers, vips, Vec::new(), timing).expect("valid");
     Node::new(config, 1, Instant::from_nanos(0))
 }
 
@@ -44,6 +50,20 @@ struct Probe {
     at: Instant,
     peer: PeerId,
     to_all: bool,
+}
+
+/// A host answers.
+fn hear(node: &mut Node, now: Instant, peer: PeerId) {
+    let (ip, mac) = host(peer.0 as u8 + 1);
+    let answer = ArpPacket {
+        operation: Operation::Reply,
+        sender_mac: mac,
+        sender_ip: ip,
+        target_mac: OURS.1,
+        target_ip: OURS.0,
+    };
+    let frame = answer.encode(mac, OURS.1);
+    step(node, now, Input::Frame { link: LinkId(0), bytes: &frame });
 }
 
 /// Runs until `end`; `answers` says whether a host answers a probe at that moment. The second host says something of itself at 1013 ms.
@@ -63,16 +83,7 @@ fn run(node: &mut Node, end: Instant, answers: impl Fn(Instant, PeerId) -> bool)
             }
         }
         for peer in heard {
-            let (ip, mac) = host(peer.0 as u8 + 1);
-            let answer = ArpPacket {
-                operation: Operation::Reply,
-                sender_mac: mac,
-                sender_ip: ip,
-                target_mac: OURS.1,
-                target_ip: OURS.0,
-            };
-            let frame = answer.encode(mac, OURS.1);
-            step(node, now, Input::Frame { link: LinkId(0), bytes: &frame });
+            hear(node, now, peer);
         }
         let next = node.poll_timeout().map_or(end, |(deadline, _)| deadline.max(now));
         now = if now < SPEAKS { next.min(SPEAKS) } else { next };
@@ -119,4 +130,78 @@ fn a_silent_host_is_asked_for_by_broadcast_first_last_and_now_and_then() {
     let dead: Vec<&&Probe> = silent.iter().filter(|probe| probe.at > at(1250)).collect();
     let to_all = dead.iter().filter(|probe| probe.to_all).count();
     assert!(to_all >= 1 && to_all * 6 <= dead.len(), "{to_all} of {}", dead.len());
+}
+
+/// When rounds went out, and when addresses were added or renewed. The one host answers, the kernel does
+/// as it is told, and each turn begins a tenth of a millisecond late.
+fn rounds_and_renewals(node: &mut Node, end: Instant) -> (Vec<Instant>, Vec<(Instant, VipId)>) {
+    let (mut rounds, mut renewals) = (Vec::new(), Vec::new());
+    let mut now = Instant::from_nanos(0);
+    while now < end {
+        step(node, now, Input::Idle);
+        let mut heard = false;
+        while let Some(action) = node.poll_action() {
+            match action {
+                Action::SendFrame { probes: Some(_), .. } => {
+                    rounds.push(now);
+                    heard = true;
+                }
+                Action::AddAddress { vip, .. } => {
+                    renewals.push((now, vip));
+                    step(node, now, Input::AddressAdded { vip, result: Ok(()) });
+                }
+                _ => {}
+            }
+        }
+        if heard {
+            hear(node, now, PeerId(0));
+        }
+        step(node, now, Input::Idle);
+        now = node.poll_timeout().map_or(end, |(at, _)| at.max(now)) + Duration::from_micros(100);
+    }
+    (rounds, renewals)
+}
+
+fn own(number: u8) -> Vip {
+    Vip {
+        address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, number)),
+        link: LinkId(0),
+        home: Home::Here,
+        failback: Failback::Yes,
+        on_answer: OnAnswer::Wait,
+        on_check_failure: OnCheckFailure::Takeover,
+        adopted: false,
+    }
+}
+
+#[test]
+fn addresses_are_renewed_when_a_round_wakes_the_node_anyway() {
+    for interval in [10, 20, 50, 100, 125, 250].map(Duration::from_millis) {
+        let mut node = node_with(1, interval, vec![own(100), own(101)]);
+        let (rounds, renewals) = rounds_and_renewals(&mut node, at(20_000));
+        for vip in [0, 1].map(VipId) {
+            // Announcements are rare by then.
+            let own = renewals.iter().filter(|(_, renewed)| *renewed == vip);
+            let own: Vec<Instant> =
+                own.map(|(at, _)| *at).filter(|then| *then > at(6000)).collect();
+            assert!(own.len() >= 26, "{interval:?}: {} renewals in 14 s", own.len());
+            assert!(own.len() <= 36, "{interval:?}: {} renewals in 14 s", own.len());
+            for moment in own {
+                assert!(rounds.contains(&moment), "{interval:?}: {moment:?} was no round");
+            }
+        }
+    }
+}
+
+#[test]
+fn addresses_are_renewed_in_time_where_rounds_are_rare() {
+    for interval in [251, 300, 1000, 9000].map(Duration::from_millis) {
+        let mut node = node_with(1, interval, vec![own(100)]);
+        let (_, renewals) = rounds_and_renewals(&mut node, at(20_000));
+        for pair in renewals.windows(2) {
+            let pause = pair[1].0.since(pair[0].0);
+            assert!(pause <= Duration::from_millis(521), "{interval:?}: {pause:?}");
+        }
+        assert!(renewals.len() >= 38, "{interval:?}: {}", renewals.len());
+    }
 }

@@ -23,7 +23,9 @@ use core::time::Duration;
 
 use crate::check::{self, Check};
 use crate::cluster::Cluster;
-use crate::config::{CheckId, Config, Home, LinkId, LinkState, PeerId, Vantage, VipId};
+use crate::config::{
+    CheckId, Config, Home, LinkId, LinkState, PeerId, RENEW_ALONG, Vantage, VipId,
+};
 use crate::decide::{self, Decision, HomeView, Reason, Rules};
 use crate::io::{Action, Input};
 use crate::random::Random;
@@ -41,6 +43,8 @@ pub use cluster::inquire::{
     QuorumStatus, Traffic,
 };
 
+/// So many renewals go along with a round.
+const RENEWALS_ALONG: usize = 16;
 /// The longest question before a claim.
 const ASK_WINDOW_MOST: Duration = Duration::from_millis(120);
 /// An address that still answers is asked for again after this share of a question's length: the
@@ -259,7 +263,9 @@ impl Node {
         while let Some((_, timer)) = self.timers.pop_due(self.now) {
             due.push(timer);
         }
-        self.gather_rounds(&mut due);
+        if self.gather_rounds(&mut due) {
+            self.gather_renewals(&mut due);
+        }
         for timer in due.drain(..) {
             match timer {
                 Timer::Peer(id) => self.handle_peer_timeout(id),
@@ -272,6 +278,19 @@ impl Node {
             }
         }
         self.due = due;
+    }
+
+    /// Who is awake for a round renews what would wake it soon; of a crowd only some.
+    fn gather_renewals(&mut self, due: &mut Vec<Timer>) {
+        for _ in 0..RENEWALS_ALONG {
+            let Some((deadline, timer @ Timer::Vip(id))) = self.timers.next() else { return };
+            let soon = deadline <= self.now + RENEW_ALONG;
+            if !(soon && self.vips[id.index()].hasten_renewal(self.now, deadline)) {
+                return;
+            }
+            self.timers.set(timer, None);
+            due.push(timer);
+        }
     }
 
     /// A datagram of [`Action::SendHeartbeat`] that was sent: its memory serves for another.

@@ -98,22 +98,25 @@ impl Node {
     /// When a round is due for one host, those that are due soon go along: within half an interval,
     /// so that hosts whose rounds lie apart by any time come together in one interval, and never
     /// later than they would have gone alone.
-    pub(super) fn gather_rounds(&mut self, due: &mut Vec<Timer>) {
+    /// Whether there is one.
+    pub(super) fn gather_rounds(&mut self, due: &mut Vec<Timer>) -> bool {
         let (now, within) = (self.now, self.config.timing.interval / 2);
         if !due.iter().any(|timer| self.is_round_due(*timer)) {
-            return;
+            return false;
         }
         for id in self.peer_ids() {
             if self.peers[id.index()].peer.hasten(now, within) {
                 due.push(Timer::Peer(id));
             }
         }
-        let Some(cluster) = &mut self.cluster else { return };
-        for (place, member) in cluster.members.iter_mut().enumerate() {
-            if member.daemon.hasten(now, within) {
-                due.push(Cluster::timer(place));
+        if let Some(cluster) = &mut self.cluster {
+            for (place, member) in cluster.members.iter_mut().enumerate() {
+                if member.daemon.hasten(now, within) {
+                    due.push(Cluster::timer(place));
+                }
             }
         }
+        true
     }
 
     fn is_round_due(&self, timer: Timer) -> bool {

@@ -54,6 +54,16 @@ impl Vip {
         // may be among what has not been read yet.
     }
 
+    /// Has the renewal that is what `deadline` is about take place now; whether that is so.
+    pub(crate) fn hasten_renewal(&mut self, now: Instant, deadline: Instant) -> bool {
+        let State::Held(held) = &mut self.state else { return false };
+        if held.renew_at != deadline {
+            return false;
+        }
+        held.renew_at = now;
+        true
+    }
+
     /// It was not renewed for so long that the kernel has removed it, or will any moment.
     pub(super) fn lapse(&mut self, around: &mut Surroundings<'_>, late: Duration) {
         around.report(Report::Lapsed { vip: self.address, late });

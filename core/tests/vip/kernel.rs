@@ -101,6 +101,9 @@ fn an_addition_after_a_removal_is_confirmed_by_the_first_word() {
 #[test]
 fn after_a_link_came_back_the_whole_question_comes_first() {
     let mut stage = Stage::held(AT_BRAIN);
+    // Until the next renewal is far away.
+    stage.run_confirming(ms(100));
+    stage.done.clear();
     let start = stage.now;
     stage.act(Vip::handle_link);
     stage.run(WINDOW * 2);
