@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use standin_core::cluster::settings::{
-    Authority, GroupSettings, MemberSettings, OnDoubt, Settings,
+    Authority, GroupSettings, MemberSettings, OnDoubt, Quorum, Settings,
 };
 use standin_core::config::{
     Failback, Home, Link, LinkId, LinkState, OnAnswer, OnCheckFailure, Peer, PeerAddress, PeerId,
     Timing, Vip, VipId,
 };
 use standin_core::heartbeat::{ClusterId, ConfigDigest, Key, KeyRing};
-use standin_core::lease;
+use standin_core::lease::{self, electorate::Electorate, electorate::Electorates};
 use standin_core::place::{GroupRules, NodeId, NodeSet, Preference, address_key};
 use standin_core::wire::Mac;
 use standin_core::{Action, Config, Input, Instant, Node, step};
@@ -85,17 +85,40 @@ fn config(me: u16, peers: Vec<Peer>, vips: Vec<Vip>, timing: Timing) -> Config {
     Config::new(links(me), peers, vips, vec![], timing).expect("it is chosen valid")
 }
 
-fn member(me: u16, nodes: u16, vip_count: u32, now: Instant) -> Node {
+/// What a node may hold, and when.
+#[derive(Clone, Copy)]
+enum Hold {
+    /// Each VIP is a group of its own.
+    Each,
+    /// All are one group, at home on node 1, under a lease of a majority.
+    Leased,
+}
+
+fn authority(nodes: u16, hold: Hold) -> Authority {
+    if let Hold::Each = hold {
+        return Authority::None;
+    }
+    let names: Vec<String> = (FIRST..=nodes).map(|number| format!("node{number}")).collect();
+    let voters = names.iter().map(String::as_str).zip((0..).map(|at| Some(NodeId(at))));
+    Authority::Quorum(Quorum {
+        voters: Electorates { present: Electorate::new(voters), before: None },
+        length: timing(nodes).dead_after * 3 / 2,
+        guarded: true,
+        fence: false,
+    })
+}
+
+fn member(me: u16, nodes: u16, (vip_count, hold): (u32, Hold), now: Instant) -> Node {
     let others: Vec<u16> = (FIRST..=nodes).filter(|number| *number != me).collect();
     let members = (0..)
         .zip(&others)
         .map(|(at, number)| MemberSettings { node: NodeId(number - FIRST), peer: PeerId(at) });
-    let group = |number: u32| {
+    let group = |number: u32, vips: Vec<VipId>| {
         let mut order: Vec<NodeId> = (0..nodes).map(NodeId).collect();
         order.rotate_left(number as usize % usize::from(nodes));
         GroupSettings {
             name: Arc::from(format!("group{number}")),
-            vips: vec![VipId(number)],
+            vips,
             rules: GroupRules {
                 preference: Preference::Order(order),
                 failback: Failback::Yes,
@@ -112,9 +135,12 @@ fn member(me: u16, nodes: u16, vip_count: u32, now: Instant) -> Node {
         me: NodeId(me - FIRST),
         names: (FIRST..=nodes).map(|n| Arc::from(format!("node{n}"))).collect(),
         witnesses: NodeSet::default(),
-        authority: Authority::None,
+        authority: authority(nodes, hold),
         members: members.collect(),
-        groups: (0..vip_count).map(group).collect(),
+        groups: match hold {
+            Hold::Each => (0..vip_count).map(|number| group(number, vec![VipId(number)])).collect(),
+            Hold::Leased => vec![group(0, (0..vip_count).map(VipId).collect())],
+        },
         references: vec![],
         timing: timing(nodes),
     };
@@ -134,9 +160,9 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(nodes: u16, vip_count: u32) -> Self {
+    fn new(nodes: u16, vips: (u32, Hold)) -> Self {
         let now = Instant::from_nanos(1_000_000_000);
-        let node = |me| member(me, nodes, vip_count, now);
+        let node = |me| member(me, nodes, vips, now);
         let mut pair = Self {
             nodes: [node(1), node(2)],
             now,
@@ -197,6 +223,10 @@ impl Pair {
                 Action::RemoveAddress { vip } => {
                     step(node, now, Input::AddressRemoved { vip, result: Ok(()) });
                 }
+                Action::ExtendLease { group, until, .. } => {
+                    step(node, now, Input::LeaseExtended { group, until, result: Ok(()) });
+                    step(node, now, Input::Idle);
+                }
                 Action::QuietAddress { vip, quiet } => {
                     step(node, now, Input::Quieted { vip, quiet, result: Ok(()) });
                 }
@@ -208,15 +238,29 @@ impl Pair {
 
 /// A heartbeat is sent and one is received, and nothing is new.
 fn heartbeats(nodes: u16, vip_count: u32, rounds: u32) {
-    let mut pair = Pair::new(nodes, vip_count);
+    let mut pair = Pair::new(nodes, (vip_count, Hold::Each));
     for _ in 0..rounds {
         pair.round(true);
     }
 }
 
+/// The same at the holder of a lease, which every heartbeat renews.
+fn renewals(vip_count: u32, rounds: u32) {
+    let mut pair = Pair::new(2, (vip_count, Hold::Leased));
+    let held = |pair: &Pair| {
+        let status = pair.nodes[0].cluster_status().expect("it is in a cluster");
+        status.groups[0].lease.as_ref().is_some_and(|lease| lease.left.is_some())
+    };
+    assert!(held(&pair), "node 1 has the lease");
+    for _ in 0..rounds {
+        pair.round(true);
+    }
+    assert!(held(&pair), "and keeps it");
+}
+
 /// The operator drains a node, and every group is looked at.
 fn decides(rounds: u32) {
-    let mut pair = Pair::new(64, 1000);
+    let mut pair = Pair::new(64, (1000, Hold::Each));
     for round in 0..rounds {
         let now = pair.now;
         // A node that is silent: nothing moves, but that is known only afterwards.
@@ -295,6 +339,8 @@ fn main() {
     match what.as_str() {
         "heartbeats-2-1" => heartbeats(2, 1, rounds),
         "heartbeats-64-1000" => heartbeats(64, 1000, rounds),
+        "renewals-2-1" => renewals(1, rounds),
+        "renewals-2-1000" => renewals(1000, rounds),
         "answers" => answers(rounds),
         "decides-64-1000" => decides(rounds),
         "announces-10000" => announces(),

@@ -20,6 +20,8 @@ const MARGIN: u64 = 5;
 const PATHS: &[(&str, u64)] = &[
     ("heartbeats-2-1", 1000),
     ("heartbeats-64-1000", 20),
+    ("renewals-2-1", 1000),
+    ("renewals-2-1000", 1000),
     ("answers", 1000),
     ("decides-64-1000", 4),
     ("announces-10000", 1),

@@ -60,6 +60,7 @@ pub(crate) enum Ceding {
 
 /// One group's lease.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each set elsewhere")]
 pub(crate) struct Tenure {
     pub(crate) key: Key,
     pub(crate) claim: Claim,
@@ -75,6 +76,8 @@ pub(crate) struct Tenure {
     pub(crate) had: bool,
     /// That there is no majority was said.
     pub(crate) doubted: bool,
+    /// Its addresses know that they may be here, as they do at the start.
+    pub(crate) allowed: bool,
 }
 
 /// A grant whose holder was cut off.
@@ -161,6 +164,7 @@ impl Leases {
                 on_doubt: group.on_doubt,
                 had: false,
                 doubted: false,
+                allowed: true,
             })
             .collect();
         let keys = tenures.iter().map(|tenure| tenure.key);

@@ -34,6 +34,7 @@ pub enum Discord {
 /// What a member last said.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Said {
+    /// Those that say how it is.
     pub(crate) flags: Flags,
     /// By group.
     pub(crate) groups: Vec<VipState>,
@@ -189,7 +190,8 @@ impl Member {
         } else {
             None
         };
-        let mut news = core::mem::replace(&mut self.said.flags, header.flags) != header.flags;
+        let flags = header.flags.lasting();
+        let mut news = core::mem::replace(&mut self.said.flags, flags) != flags;
         self.stamp = header.stamp.map(|stamp| HeldStamp { stamp, received: now });
         self.said.unreachable = opened.payload().unreachable.map_or(0, |nodes| nodes.0);
         if self.discord.is_some() {

@@ -132,6 +132,12 @@ impl Flags {
         self.0 & flags.0 == flags.0
     }
 
+    /// Without what is about this one packet: the rest says how its sender is.
+    #[must_use]
+    pub const fn lasting(self) -> Self {
+        Self(self.0 & !(Self::QUERY.0 | Self::ANSWER.0))
+    }
+
     /// These and those of `flags`.
     #[must_use]
     pub const fn with(self, flags: Self) -> Self {

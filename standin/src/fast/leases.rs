@@ -48,7 +48,9 @@ pub(super) struct Leases {
     guard: Option<Guard>,
     /// Their terms.
     managed: BTreeMap<IpAddr, u32>,
-    /// Until when the kernel was last told to answer.
+    /// Until when the kernel was last told to answer, by term.
+    term_ends: BTreeMap<u32, Instant>,
+    /// The same of addresses without a term.
     ends: BTreeMap<IpAddr, Instant>,
     routed: Vec<Ipv4Addr>,
     /// The addresses that the kernel was told not to answer for.
@@ -62,8 +64,6 @@ struct Leased {
     terms: Vec<u32>,
     /// The addresses of the others.
     addresses: Vec<IpAddr>,
-    /// All addresses.
-    all: Vec<IpAddr>,
 }
 
 /// Groups whose lease is to end at one moment: one transaction, however many they are.
@@ -101,7 +101,8 @@ impl Leases {
         };
         let managed = plan.managed.iter().map(|one| (one.ip, one.term)).collect();
         let routed = plan.routed.clone();
-        Ok(Self { guard, managed, ends: BTreeMap::new(), routed, quieted: BTreeSet::new() })
+        let (term_ends, ends) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { guard, managed, term_ends, ends, routed, quieted: BTreeSet::new() })
     }
 
     /// Other addresses from here on; those that are no longer managed stay so until
@@ -126,6 +127,8 @@ impl Leases {
         }
         if changed {
             guard.manage(&plan.managed)?;
+            // Whose they are is known from the next renewals on.
+            self.term_ends.clear();
         }
         self.managed.extend(plan.managed.iter().map(|one| (one.ip, one.term)));
         Ok(())
@@ -165,10 +168,13 @@ impl Leases {
     /// address is passes no chain of the tables: packet sockets send behind them. So a process that
     /// was stopped after it decided to announce has to look again, as late as it can.
     pub(super) fn may_leave(&self, at: Instant, frame: &[u8]) -> bool {
-        let Some(ip) = announced(frame).filter(|ip| self.managed.contains_key(ip)) else {
-            return true;
+        let Some(ip) = announced(frame) else { return true };
+        let end = match self.managed.get(&ip) {
+            None => return true,
+            Some(0) => self.ends.get(&ip),
+            Some(term) => self.term_ends.get(term),
         };
-        self.ends.get(&ip).is_some_and(|end| at < *end)
+        end.is_some_and(|end| at < *end)
     }
 
     fn renew(&mut self, leased: &Leased, until: Instant) -> Result<(), String> {
@@ -183,12 +189,16 @@ impl Leases {
             Ok(())
         };
         renew().map_err(|error| error.to_string())?;
-        self.ends.extend(leased.all.iter().map(|ip| (*ip, until)));
+        self.term_ends.extend(leased.terms.iter().map(|term| (*term, until)));
+        self.ends.extend(leased.addresses.iter().map(|ip| (*ip, until)));
         Ok(())
     }
 
     fn release(&mut self, leased: &Leased) -> Result<(), String> {
-        for ip in &leased.all {
+        for term in &leased.terms {
+            self.term_ends.remove(term);
+        }
+        for ip in &leased.addresses {
             self.ends.remove(ip);
         }
         let guard = self.guard()?;
@@ -307,13 +317,12 @@ impl FastLoop<'_> {
         let mut found = Leased::default();
         let tables = self.beats.as_ref().and_then(|beats| beats.leases.as_ref());
         for vips in groups {
-            let addresses = vips.iter().map(|vip| self.installs[vip.index()].address);
+            let mut addresses = vips.iter().map(|vip| self.installs[vip.index()].address);
             let first = addresses.clone().next();
             match tables.zip(first).and_then(|(tables, first)| tables.managed.get(&first)) {
-                Some(0) | None => found.addresses.extend(addresses.clone()),
+                Some(0) | None => found.addresses.extend(&mut addresses),
                 Some(term) => found.terms.push(*term),
             }
-            found.all.extend(addresses);
         }
         found
     }
@@ -330,7 +339,6 @@ mod tests {
     use std::time::Duration;
 
     use standin_core::wire::{ArpPacket, Mac, Operation};
-    use standin_sys::netlink::nftables::Managed;
 
     use super::*;
 
@@ -349,21 +357,26 @@ mod tests {
 
     #[test]
     fn an_announcement_that_comes_too_late_stays_here() {
-        let managed = Managed { ip: [10, 0, 0, 9].into(), term: 7 };
         let end = Instant::from_nanos(1_000_000_000);
         let mut leases = Leases {
             guard: None,
-            managed: [(managed.ip, managed.term)].into(),
+            managed: [([10, 0, 0, 9].into(), 7), ([10, 0, 0, 8].into(), 0)].into(),
+            term_ends: BTreeMap::new(),
             ends: BTreeMap::new(),
             routed: Vec::new(),
             quieted: BTreeSet::new(),
         };
         let before = Instant::from_nanos(999_000_000);
-        let passes = |leases: &Leases, at| leases.may_leave(at, &says([10, 0, 0, 9]));
-        assert!(!passes(&leases, before), "no lease was ever there");
-        leases.ends.insert(managed.ip, end);
-        assert!(passes(&leases, before));
-        assert!(!passes(&leases, end) && !passes(&leases, end + Duration::from_secs(1)));
+        let passes = |leases: &Leases, last, at| leases.may_leave(at, &says([10, 0, 0, last]));
+        assert!(!passes(&leases, 9, before), "no lease was ever there");
+        leases.term_ends.insert(7, end);
+        assert!(passes(&leases, 9, before) && !passes(&leases, 8, before), "of one there is one");
+        leases.ends.insert([10, 0, 0, 8].into(), end);
+        for last in [8, 9] {
+            assert!(passes(&leases, last, before));
+            let late = end + Duration::from_secs(1);
+            assert!(!passes(&leases, last, end) && !passes(&leases, last, late));
+        }
         // A question without a sender, another's address, and what is no ARP at all.
         assert!(leases.may_leave(end, &says([0, 0, 0, 0])));
         assert!(leases.may_leave(end, &says([10, 0, 0, 1])));

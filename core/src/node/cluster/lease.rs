@@ -414,6 +414,9 @@ impl Node {
             }
             let grace = tenure.grace_until.filter(|until| now < *until);
             next = [next, right, grace].into_iter().flatten().min();
+            if core::mem::replace(&mut tenure.allowed, right.is_some()) && right.is_some() {
+                continue;
+            }
             let lost = right.is_none() && grace.is_none();
             let ceded = tenure.ceding != Ceding::No;
             let reason = if ceded { Reason::PlacedElsewhere } else { Reason::LeaseEnded };
