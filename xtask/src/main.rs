@@ -90,8 +90,8 @@ Options of failover, cluster, alarms, scale, cost and page:
 
 What they measure, their runs (with --quick) and what --only may name:
       failover         the article's job; 5 (1): a system, loss, left-behind
-      cluster          a cluster of two, and of 64; 5 (1): power-off, moves, drain, stop,
-                       restart, killed, hung, renewals, nodes, loss, busy
+      cluster          a cluster of two, and of 64; 5 (1): power-off, moves, steady, drain,
+                       stop, restart, killed, hung, renewals, nodes, loss, busy
       alarms           moves while nobody is dead; 1 (1): loss-0 to loss-40, burst-9,
                        burst-18, burst-26, busy, memory, arp, forged
       scale            the fastest settings, and thousands of addresses; 50 (5):

@@ -354,6 +354,25 @@ fn every_promise_names_a_test_that_exists() {
     assert_none("docs/PROMISES.md", &broken);
 }
 
+/// What `--only` may name of `bench cluster` stands in the help of `cargo xtask bench`.
+#[test]
+fn the_help_names_every_measurement_of_a_cluster() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("it is there");
+    let (source, help) = (read("lab/src/bench/cluster/mod.rs"), read("xtask/src/main.rs"));
+    let measured: Vec<&str> = source
+        .split("Round { what: \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert!(measured.len() > 5, "{measured:?}");
+    let missing: Vec<String> = measured
+        .into_iter()
+        .filter(|name| !has_word(&help, &format!(" {name},")))
+        .map(str::to_owned)
+        .collect();
+    assert_none("measurements that the help leaves out", &missing);
+}
+
 #[test]
 fn words_are_matched_whole() {
     assert!(has_word("use std::time", "std::"));
