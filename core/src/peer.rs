@@ -25,6 +25,10 @@ use crate::time::Instant;
 /// unanswered with 0.36, so a whole burst does with 0.36^24 = 2e-11; at 40 % with 2e-5 for one kind
 /// and 5e-10 for two.
 pub const BURST_ROUNDS: u32 = 24;
+/// A round trip longer than this share of `dead_after` is long.
+const SLOW_SHARE: u32 = 4;
+/// So many long ones in a row, and the path is slow.
+const SLOW_IN_A_ROW: u32 = 8;
 /// Unanswered rounds without which nobody is declared dead, however late the timers were.
 pub const ENOUGH_ROUNDS: usize = 8;
 /// After the start, and after a link came up, a host is given so long before the first verdict,
@@ -94,6 +98,8 @@ pub struct Peer {
     not_sent: usize,
     next_round: Option<Instant>,
     round_trip: RoundTrip,
+    /// So many round trips in a row were long for what is to be detected.
+    slow_trips: u32,
 }
 
 impl Peer {
@@ -113,6 +119,7 @@ impl Peer {
             not_sent: 0,
             next_round: None,
             round_trip: RoundTrip::default(),
+            slow_trips: 0,
         };
         peer.resume(now);
         peer
@@ -141,6 +148,15 @@ impl Peer {
     /// The smoothed round trip, once one has been measured.
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip.smoothed
+    }
+
+    /// The usual round trip, when it takes more than a quarter of the time after which this host is
+    /// called dead, and the latest have all done so: one that waited somewhere, as for a link that
+    /// came up, says nothing about the path.
+    pub fn slow_round_trip(&self) -> Option<Duration> {
+        self.round_trip().filter(|trip| {
+            *trip > self.timing.dead_after / SLOW_SHARE && self.slow_trips >= SLOW_IN_A_ROW
+        })
     }
 
     /// When the present silence becomes a verdict.
@@ -215,6 +231,8 @@ impl Peer {
         let in_silence = self.suspected || matches!(self.life, Life::Dead { .. });
         if let Some(sample) = round_trip.filter(|_| !in_silence) {
             self.round_trip.add(sample);
+            let slow = sample > self.timing.dead_after / SLOW_SHARE;
+            self.slow_trips = if slow { self.slow_trips.saturating_add(1) } else { 0 };
         }
         let silent = now.since(self.silent_since);
         let change = match self.life {

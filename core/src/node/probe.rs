@@ -282,10 +282,7 @@ impl Node {
     fn notice_slow_path(&mut self, id: PeerId) {
         let dead_after = self.config.timing.dead_after;
         let watched = &mut self.peers[id.index()];
-        let Some(round_trip) = watched.peer.round_trip().filter(|trip| *trip > dead_after / 4)
-        else {
-            return;
-        };
+        let Some(round_trip) = watched.peer.slow_round_trip() else { return };
         if !core::mem::replace(&mut watched.slow_said, true) {
             let peer = self.config.peers[id.index()].name.clone();
             let report = Report::SlowPath { peer, round_trip, dead_after };

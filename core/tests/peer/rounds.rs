@@ -255,3 +255,23 @@ fn what_says_nothing_new_about_the_silence_lets_it_go_on() {
         assert_eq!(watch.changes, undisturbed.changes);
     }
 }
+
+#[test]
+fn a_path_is_slow_when_it_goes_on_being_slow() {
+    let mut watch = Watch::alive(timing(DEAD_AFTER));
+    let slow = ms(60);
+    // Those that waited for a link that came up, and fast ones behind them.
+    for _ in 0..7 {
+        watch.hear(Some(slow));
+    }
+    assert_eq!(watch.peer.slow_round_trip(), None);
+    watch.hear(Some(ms(1)));
+    for _ in 0..7 {
+        watch.hear(Some(slow));
+    }
+    assert_eq!(watch.peer.slow_round_trip(), None, "the count began anew");
+    while watch.peer.round_trip().is_none_or(|trip| trip <= DEAD_AFTER / 4) {
+        watch.hear(Some(slow));
+    }
+    assert_eq!(watch.peer.slow_round_trip(), watch.peer.round_trip());
+}
