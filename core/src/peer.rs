@@ -28,7 +28,7 @@ pub const BURST_ROUNDS: u32 = 24;
 /// A round trip longer than this share of `dead_after` is long.
 const SLOW_SHARE: u32 = 4;
 /// So many long ones in a row, and the path is slow.
-const SLOW_IN_A_ROW: u32 = 8;
+const SLOW_IN_A_ROW: u32 = 16;
 /// Unanswered rounds without which nobody is declared dead, however late the timers were.
 pub const ENOUGH_ROUNDS: usize = 8;
 /// After the start, and after a link came up, a host is given so long before the first verdict,
@@ -150,13 +150,11 @@ impl Peer {
         self.round_trip.smoothed
     }
 
-    /// The usual round trip, when it takes more than a quarter of the time after which this host is
-    /// called dead, and the latest have all done so: one that waited somewhere, as for a link that
-    /// came up, says nothing about the path.
+    /// The usual round trip, when the latest have all taken more than a quarter of the time after which
+    /// this host is called dead: some that waited, as for a link that came up, say nothing about the
+    /// path.
     pub fn slow_round_trip(&self) -> Option<Duration> {
-        self.round_trip().filter(|trip| {
-            *trip > self.timing.dead_after / SLOW_SHARE && self.slow_trips >= SLOW_IN_A_ROW
-        })
+        self.round_trip().filter(|_| self.slow_trips >= SLOW_IN_A_ROW)
     }
 
     /// When the present silence becomes a verdict.
