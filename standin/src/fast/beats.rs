@@ -225,7 +225,10 @@ impl FastLoop<'_> {
     /// Sends the heartbeats that were gathered, the same bytes on every path of a member, in one
     /// system call for each IP version. A path that refuses them is the silence of that path.
     pub(super) fn send_heartbeats(&mut self) {
-        let Some(beats) = &self.beats else { return };
+        // Asked for after every action: room for none is not made.
+        let Some(beats) = self.beats.as_ref().filter(|_| !self.departing.is_empty()) else {
+            return;
+        };
         for socket in &beats.sockets {
             let is_v4 = socket.local_address().is_ipv4();
             let mut datagrams =
