@@ -148,6 +148,8 @@ pub struct FastLoop<'s> {
     /// The next run is to find everything as it is.
     keeps: bool,
     lost_messages: u64,
+    /// What is to be told once a crowd of addresses is announced; none at other times.
+    held_back: Option<Vec<ToSlow>>,
     complained_at: Option<Instant>,
     /// When the timer fires, until it has; not later than anything is due.
     armed: Option<Instant>,
@@ -269,6 +271,7 @@ impl<'s> FastLoop<'s> {
             stopped: false,
             keeps: false,
             lost_messages: 0,
+            held_back: None,
             complained_at: None,
             armed: None,
             noise: Noise::default(),
@@ -438,6 +441,10 @@ impl<'s> FastLoop<'s> {
 
     /// Never waits: what does not fit is counted.
     fn tell(&mut self, at: Instant, message: ToSlow) {
+        if let Some(held_back) = &mut self.held_back {
+            held_back.push(message);
+            return;
+        }
         if self.lost_messages > 0 {
             let lost = ToSlow::Lost { at, count: self.lost_messages };
             if self.shell.ends.outbox.try_send(lost).is_ok() {
@@ -446,6 +453,20 @@ impl<'s> FastLoop<'s> {
         }
         if self.shell.ends.outbox.try_send(message).is_err() {
             self.lost_messages += 1;
+        }
+    }
+
+    /// From here on nothing is told until [`FastLoop::tell_held_back`]: to write ten thousand lines takes
+    /// longer than to announce as many addresses, and on a host of few processors both want the same.
+    fn hold_back(&mut self) {
+        self.held_back.get_or_insert_default();
+    }
+
+    /// Tells what was held back, in its order.
+    fn tell_held_back(&mut self) {
+        let at = now();
+        for message in self.held_back.take().into_iter().flatten() {
+            self.tell(at, message);
         }
     }
 

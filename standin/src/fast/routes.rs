@@ -271,6 +271,9 @@ impl FastLoop<'_> {
         if pending.is_empty() {
             return false;
         }
+        if pending.len() > ACKNOWLEDGED_AT_ONCE {
+            self.hold_back();
+        }
         let adds = |change: Change| matches!(change, Change::Add(_));
         for run in pending.chunk_by(|one, other| adds(one.2) == adds(other.2)) {
             let addresses: Vec<u32> = run.iter().map(|(_, ip, _)| *ip).collect();
@@ -296,6 +299,7 @@ impl FastLoop<'_> {
                 self.drain_actions();
             }
         }
+        self.tell_held_back();
         if let Some(routes) = &mut self.routes
             && routes.pending.is_empty()
         {
