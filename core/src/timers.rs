@@ -34,6 +34,9 @@ pub enum Timer {
     Vip(VipId),
 }
 
+/// Of peers, members, checks and the rest there are seldom more.
+const OTHERS: usize = 256;
+
 /// The kinds of [`Timer`].
 const KINDS: usize = 9;
 
@@ -63,6 +66,14 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
+    /// Makes room for the deadlines of so many VIPs and some others, and no more: it would double by
+    /// itself.
+    pub(crate) fn make_room(&mut self, vips: usize) {
+        self.heap.reserve_exact(vips + OTHERS);
+        let (kind, number) = Timer::Vip(VipId(vips as u32)).slot();
+        self.places[kind].reserve_exact(number);
+    }
+
     pub(crate) fn set(&mut self, timer: Timer, deadline: Option<Instant>) {
         let (kind, number) = timer.slot();
         let known = self.places[kind].get(number).copied().unwrap_or(0);

@@ -175,6 +175,7 @@ impl Node {
             self.vip_of.push((settings.address, id));
         }
         self.vip_of.sort_unstable();
+        self.timers.make_room(self.vips.len());
         self.vips.shrink_to_fit();
         self.vip_of.shrink_to_fit();
         let checks = (0..).map(CheckId).zip(&self.config.checks);
@@ -277,6 +278,7 @@ impl Node {
                 Timer::Vip(id) => self.handle_vip_timeout(id),
             }
         }
+        due.shrink_to(ACTIONS_KEPT);
         self.due = due;
     }
 

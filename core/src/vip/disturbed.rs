@@ -32,11 +32,12 @@ impl Vip {
         if !around.link.up {
             return;
         }
-        if now.since(held.stripped.0) > Duration::from_secs(1) {
-            held.stripped = (now, 0);
+        let (since, times) = &mut held.trouble(now).stripped;
+        if now.since(*since) > Duration::from_secs(1) {
+            (*since, *times) = (now, 0);
         }
-        held.stripped.1 += 1;
-        if held.stripped.1 > STRIPPED_MOST {
+        *times += 1;
+        if *times > STRIPPED_MOST {
             return;
         }
         around.report(Report::Stripped { vip: self.address });

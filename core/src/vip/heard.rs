@@ -204,7 +204,7 @@ impl Vip {
         if held.ask.is_some() || held.defended_recently(now) {
             return;
         }
-        held.defended_at = Some(now);
+        held.trouble(now).defended_at = Some(now);
         let (vip, ours) = (self.address, around.link.mac);
         around.report(Report::Conflict { vip, ours, theirs: by, defended: true });
         self.announce_now(around);
@@ -228,14 +228,16 @@ impl Vip {
         // While it is not certain that the kernel has it, there is nothing to defend.
         let certain = !held.missing && held.ask.is_none();
         let defend = news && !recently && certain;
-        let again = held.contested.is_none() && held.defended_at.is_some();
+        let again = held.contested.is_none() && held.defended_at().is_some();
+        let trouble = held.trouble(now);
         if again {
-            held.contested_for = (held.contested_for * 2).min(CONTESTED_MOST);
+            trouble.contested_for = (trouble.contested_for * 2).min(CONTESTED_MOST);
         }
-        held.contested = Some(Box::new(Contested { by, until: now + held.contested_for }));
+        let until = now + trouble.contested_for;
         if defend {
-            held.defended_at = Some(now);
+            trouble.defended_at = Some(now);
         }
+        held.contested = Some(Box::new(Contested { by, until }));
         let ours = around.link.mac;
         let vip = self.address;
         if defend {

@@ -79,11 +79,20 @@ pub(super) struct Held {
     pub(super) muted: bool,
     /// There is no right to answer for it now: nothing is announced.
     pub(super) barred: bool,
-    pub(super) defended_at: Option<Instant>,
     /// Rare, and so apart.
     pub(super) contested: Option<Box<Contested>>,
-    pub(super) contested_for: Duration,
     pub(super) duplicate_reported: bool,
+    /// Rare as well: what others have done to it.
+    trouble: Option<Box<Trouble>>,
+}
+
+/// What others have done to an address since it is held.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    pub(super) defended_at: Option<Instant>,
+    /// How long nothing is to be heard of another claimant.
+    pub(super) contested_for: Duration,
+    /// Since when it was stripped so often.
     pub(super) stripped: (Instant, u32),
 }
 
@@ -131,11 +140,9 @@ impl Held {
             refused: false,
             muted: false,
             barred: false,
-            defended_at: None,
             contested: None,
-            contested_for: CONTESTED_FIRST,
             duplicate_reported: false,
-            stripped: (now, 0),
+            trouble: None,
         }
     }
 
@@ -147,8 +154,20 @@ impl Held {
             && self.contested.is_none()
     }
 
+    /// What others have done to it so far.
+    pub(super) fn trouble(&mut self, now: Instant) -> &mut Trouble {
+        self.trouble.get_or_insert_with(|| {
+            let (contested_for, stripped) = (CONTESTED_FIRST, (now, 0));
+            Box::new(Trouble { defended_at: None, contested_for, stripped })
+        })
+    }
+
+    pub(super) fn defended_at(&self) -> Option<Instant> {
+        self.trouble.as_ref().and_then(|trouble| trouble.defended_at)
+    }
+
     pub(super) fn defended_recently(&self, now: Instant) -> bool {
-        self.defended_at.is_some_and(|at| now.since(at) < DEFEND_INTERVAL)
+        self.defended_at().is_some_and(|at| now.since(at) < DEFEND_INTERVAL)
     }
 
     pub(super) fn timeout(&self) -> Instant {
