@@ -32,7 +32,7 @@ use crate::link::{Orders, ToSlow};
 use crate::log::{Format, Level, Logger};
 use crate::notify;
 use crate::on_time;
-use crate::slow::{self, Directory, Matters, Origin, Role};
+use crate::slow::{self, Matters, Origin, Role};
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -109,13 +109,6 @@ pub struct WitnessArgs {
     pub sandbox: Sandbox,
 }
 
-/// A configuration in effect, and what a change of it has to know. Not all that was prepared: ten
-/// thousand addresses need their memory once.
-struct Effective {
-    file: ClusterFile,
-    installs: Vec<Install>,
-}
-
 /// `standin run`: runs until it is told to stop.
 ///
 /// # Errors
@@ -178,27 +171,28 @@ fn run_as(
     let (mut shell, backstage) = assemble(access)?;
     let backstage = backstage.behind(door);
     let matters = Matters::of_cluster(&file, &prepared);
-    let directory = Directory::of(&prepared.settings, &file);
-    let first = slow::started_in_cluster(&file, directory.own_name(), &prepared.host.config);
+    let own_name = &prepared.settings.names[prepared.settings.me.index()];
+    let first = slow::started_in_cluster(&file, own_name, &prepared.host.config);
     remove(&prepared.disowned)?;
     sweep_routes(&prepared.host).map_err(|error| os(&error))?;
     let beats = Beats::open(&prepared.heartbeats).map_err(|error| os(&error))?;
     let nothing = (&Orders::default(), None);
-    let mut effective = Effective { file, installs: prepared.host.installs.clone() };
+    // In effect from here on.
+    let mut effective = file;
     let mut fast = begin(prepared, nothing, beats, Vec::new(), &mut shell)?;
     memory::give_back_freed();
-    let late = on_time::ask(&effective.file);
+    let late = on_time::ask(&effective);
     if origin.role == Role::Node {
         warnings.extend(late);
     }
     let logger = Logger::open(manner.log, manner.log_level)?;
-    let starts_programs = origin.role == Role::Node && confine::starts_programs(&effective.file);
+    let starts_programs = origin.role == Role::Node && confine::starts_programs(&effective);
     let socket = access.map(|access| access.path.as_path());
     let confined = confine::confine(manner.sandbox, starts_programs, socket);
     let thread =
         backstage.start(logger, &[first, confined], &warnings, matters, Some(origin.clone()))?;
     if origin.role == Role::Node {
-        on_time::keep_to_processors(&effective.file);
+        on_time::keep_to_processors(&effective);
     }
     let outcome = loop {
         match fast.run() {
@@ -236,23 +230,22 @@ fn remove(installs: &[Install]) -> Result<()> {
 /// one before.
 fn renew<'s>(
     renewal: Renewal,
-    old: Effective,
+    old: ClusterFile,
     origin: &Origin,
     locks: &mut Vec<(IpAddr, InstanceLock)>,
     shell: &'s mut Shell,
-) -> Result<(FastLoop<'s>, Effective)> {
-    let Renewal { file, orders, beats, leases } = renewal;
+) -> Result<(FastLoop<'s>, ClusterFile)> {
+    let Renewal { file, orders, beats, leases, installs } = renewal;
     let outbox = shell.ends.outbox.clone();
-    let old_voters: Vec<String> =
-        quorum::voters(&old.file).into_iter().map(str::to_owned).collect();
+    let old_voters: Vec<String> = quorum::voters(&old).into_iter().map(str::to_owned).collect();
     let held: Vec<IpAddr> = locks.iter().map(|(address, _)| *address).collect();
     // What is on the interfaces is looked at again: the judgement of the file is older than the
     // last moments of the run.
     let (file, mut prepared, refused) = match origin.prepare(&file, &held) {
         Ok(prepared) => (file, prepared, None),
         Err(why) => {
-            let prepared = origin.prepare(&old.file, &held)?;
-            (old.file, prepared, Some(why))
+            let prepared = origin.prepare(&old, &held)?;
+            (old, prepared, Some(why))
         }
     };
     quorum::follow(&mut prepared.settings, &old_voters, &file);
@@ -261,7 +254,7 @@ fn renew<'s>(
     let kept = prepared.host.installs.iter().map(|new| (new.ifindex, new.address));
     let kept: BTreeSet<(u32, IpAddr)> = kept.collect();
     let is_kept = |old: &Install| kept.contains(&(old.ifindex, old.address));
-    let orphans = old.installs.into_iter().filter(|old| !is_kept(old)).collect();
+    let orphans = installs.into_iter().filter(|old| !is_kept(old)).collect();
     let matters = Box::new(Matters::of_cluster(&file, &prepared));
     let told = match refused {
         None => ToSlow::Renewed(matters),
@@ -277,12 +270,11 @@ fn renew<'s>(
     };
     let beats = beats.map_err(|error| os(&error))?;
     let heartbeats = prepared.heartbeats.clone();
-    let effective = Effective { file, installs: prepared.host.installs.clone() };
     let mut fast = begin(prepared, (&orders, leases), beats, orphans, shell)?;
     // The orphans have left their interfaces by now.
     fast.forget(&heartbeats)?;
     memory::give_back_freed();
-    Ok((fast, effective))
+    Ok((fast, file))
 }
 
 fn begin<'s>(

@@ -111,6 +111,8 @@ pub struct Renewal {
     pub beats: Option<Beats>,
     /// What this node granted as a voter.
     pub leases: Option<Memory>,
+    /// What the core's addresses were on this host at the end.
+    pub installs: Vec<Install>,
 }
 
 /// The loop.
@@ -345,7 +347,9 @@ impl<'s> FastLoop<'s> {
         if let Some((file, orders)) = self.renew.take() {
             let leases = self.node.lease_memory();
             close_elsewhere((std::mem::take(&mut self.ports), self.doors.take()));
-            return Ok(Ended::Renew(Box::new(Renewal { file, orders, beats, leases })));
+            let installs = std::mem::take(&mut self.installs);
+            let renewal = Renewal { file, orders, beats, leases, installs };
+            return Ok(Ended::Renew(Box::new(renewal)));
         }
         if let Some(beats) = beats.filter(|_| !self.keeps) {
             beats.close();

@@ -83,6 +83,7 @@ impl Routes {
         let mut vips: Vec<(u32, VipId)> =
             routed.filter_map(|(vip, install)| Some((number(install.address)?, vip))).collect();
         vips.sort_unstable();
+        vips.shrink_to_fit();
         let mut found = RouteSocket::open()?.local_routes(ADDRESS_PROTO)?;
         found.retain(|route| route.metric == metric);
         if vips.is_empty() && found.is_empty() {
