@@ -4,6 +4,7 @@
 //! the log and the control socket. It decides nothing about who holds an address; that is the
 //! core's.
 
+pub mod address_map;
 pub mod announce;
 pub mod assembly;
 pub mod checks;

@@ -15,6 +15,7 @@ use standin_core::{Instant, Report};
 
 use tokio::sync::watch;
 
+use crate::address_map::AddressMap;
 use crate::log::{Event, Level};
 use crate::notify::Tallies;
 
@@ -59,8 +60,8 @@ struct Cause {
 pub struct Ledger {
     /// When the run began.
     pub started: SystemTime,
-    /// By VIP, kind of change and reason.
-    pub transitions: BTreeMap<(IpAddr, &'static str, &'static str), u64>,
+    /// By kind of change and reason, how often it came to each VIP.
+    pub transitions: BTreeMap<(&'static str, &'static str), AddressMap<u64>>,
     /// From the last sign of life of who held a VIP to its announcement here.
     pub takeovers: Histogram,
     /// By check, as the file calls it.
@@ -75,8 +76,7 @@ pub struct Ledger {
     pub story: VecDeque<Told>,
     /// How the file calls each check, by number.
     pub check_names: Vec<String>,
-    /// In the order of the addresses; small, since there may be ten thousand.
-    group_of: Vec<(IpAddr, Arc<str>)>,
+    group_of: AddressMap<Arc<str>>,
     causes: BTreeMap<Arc<str>, Cause>,
     /// The last sign of life of who is dead.
     last_signs: BTreeMap<Arc<str>, Instant>,
@@ -96,7 +96,7 @@ impl Default for Ledger {
             lost: 0,
             story: VecDeque::new(),
             check_names: Vec::new(),
-            group_of: Vec::new(),
+            group_of: AddressMap::default(),
             causes: BTreeMap::new(),
             last_signs: BTreeMap::new(),
             told: watch::Sender::new(0),
@@ -114,11 +114,11 @@ impl Ledger {
     ) {
         self.group_of =
             groups.flat_map(|(name, vips)| vips.iter().map(|vip| (*vip, name.clone()))).collect();
-        self.group_of.sort_unstable();
         let vips = &self.group_of;
-        let place = |vip: &IpAddr| vips.binary_search_by_key(vip, |(known, _)| *known);
-        self.transitions.retain(|(vip, _, _), _| place(vip).is_ok());
-        self.causes.retain(|group, _| vips.iter().any(|(_, known)| known == group));
+        for counts in self.transitions.values_mut() {
+            counts.retain(|vip| vips.contains(vip));
+        }
+        self.causes.retain(|group, _| vips.values().any(|known| known == group));
         self.checks.retain(|name, _| check_names.contains(name));
         for name in &check_names {
             self.checks.entry(name.clone()).or_default();
@@ -189,8 +189,7 @@ impl Ledger {
     }
 
     fn cause(&self, vip: IpAddr) -> Option<&Cause> {
-        let place = self.group_of.binary_search_by_key(&vip, |(known, _)| *known).ok()?;
-        self.causes.get(&self.group_of[place].1)
+        self.causes.get(self.group_of.get(vip)?)
     }
 
     fn note_takeover(&mut self, vip: IpAddr, at: Instant) {
@@ -202,7 +201,8 @@ impl Ledger {
     }
 
     fn count(&mut self, vip: IpAddr, change: &'static str, why: &'static str) {
-        *self.transitions.entry((vip, change, why)).or_default() += 1;
+        let counts = self.transitions.entry((change, why)).or_default();
+        counts.insert(vip, counts.get(vip).map_or(1, |count| count.saturating_add(1)));
     }
 }
 

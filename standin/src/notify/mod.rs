@@ -19,7 +19,6 @@ mod post;
 mod queue;
 mod sign;
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -32,6 +31,7 @@ pub use post::{Outcome, Target};
 pub use queue::{Left, Next, Queue, Tally, WAITING_MOST};
 pub use sign::{HEADER, Secret, signature};
 
+use crate::address_map::AddressMap;
 use crate::failure::Result;
 use crate::file::Webhook;
 use crate::log::{Event, Level};
@@ -196,4 +196,4 @@ fn unsent(line: &Line) -> Option<Event> {
 }
 
 /// The group and the home of every VIP, for a [`Scene`].
-pub type Places = std::collections::BTreeMap<IpAddr, (Arc<str>, Option<Arc<str>>)>;
+pub type Places = AddressMap<(Arc<str>, Option<Arc<str>>)>;

@@ -14,6 +14,7 @@ use standin_core::cluster::report::ClusterReport;
 use standin_core::report::Level;
 
 use super::Places;
+use crate::address_map::AddressSet;
 use crate::file::WebhookEvent;
 use crate::log::{Event, rfc3339};
 
@@ -138,7 +139,7 @@ pub struct Teller {
     count: u64,
     scene: Arc<Scene>,
     /// The VIPs that are here.
-    held: BTreeSet<IpAddr>,
+    held: AddressSet,
     /// Why each group is where it is.
     decisions: BTreeMap<Arc<str>, String>,
     /// Checks of a VIP that fail.
@@ -156,7 +157,7 @@ impl Teller {
             incarnation: since.as_millis() as u64,
             count: 0,
             scene: Arc::default(),
-            held: BTreeSet::new(),
+            held: AddressSet::default(),
             decisions: BTreeMap::new(),
             failing: BTreeSet::new(),
             gone: BTreeSet::new(),
@@ -165,7 +166,7 @@ impl Teller {
 
     /// Another configuration is in effect.
     pub fn enter(&mut self, scene: Scene) {
-        self.failing.retain(|(_, vip)| scene.places.contains_key(vip));
+        self.failing.retain(|(_, vip)| scene.places.contains(*vip));
         self.scene = Arc::new(scene);
     }
 
@@ -178,7 +179,7 @@ impl Teller {
             let found = event.fields.iter().find(|(key, _)| *key == name);
             found.and_then(|(_, value)| value.as_str()).map(str::to_owned)
         };
-        let place = report.vip().and_then(|vip| self.scene.places.get(&vip));
+        let place = report.vip().and_then(|vip| self.scene.places.get(vip));
         let group = place.map(|(group, _)| group.clone());
         let group = group.or_else(|| field("group").map(Arc::from));
         let home = place.and_then(|(_, home)| home.as_deref());
@@ -205,13 +206,16 @@ impl Teller {
     fn kind(&mut self, report: &Report) -> Option<WebhookEvent> {
         Some(match report {
             // One that an earlier run, or configuration, has left to this one is no news.
-            Report::Claimed { vip, .. } => self.held.insert(*vip).then_some(WebhookEvent::Take)?,
+            Report::Claimed { vip, .. } => {
+                let known = self.held.insert(*vip, ()).is_some();
+                (!known).then_some(WebhookEvent::Take)?
+            }
             Report::Released { vip, .. } => {
-                self.held.remove(vip);
+                self.held.remove(*vip);
                 WebhookEvent::Release
             }
             Report::Lapsed { vip, .. } => {
-                self.held.remove(vip);
+                self.held.remove(*vip);
                 WebhookEvent::Lost
             }
             Report::Conflict { .. } | Report::Duplicate { .. } => WebhookEvent::Conflict,

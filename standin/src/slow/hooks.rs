@@ -15,7 +15,7 @@
 //! STANDIN_TIME     when it happened, as in the log
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use standin_core::cluster::report::ClusterReport;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::address_map::{AddressMap, AddressSet};
 use crate::failure::plain_io;
 use crate::file::{HookCommand, Hooks};
 use crate::log::{Event, Level, rfc3339};
@@ -52,7 +53,7 @@ pub(super) struct HookRunner {
     names: Arc<Names>,
     waiting: BTreeMap<IpAddr, VecDeque<Occasion>>,
     /// The VIPs that are here.
-    held: BTreeSet<IpAddr>,
+    held: AddressSet,
     running: JoinSet<(IpAddr, &'static str, Option<Event>)>,
     slots: Arc<Semaphore>,
     /// By the key of the hook and whether it succeeded.
@@ -64,7 +65,7 @@ pub(super) struct HookRunner {
 pub(super) struct Names {
     pub(super) node: String,
     pub(super) cluster: String,
-    pub(super) interfaces: BTreeMap<IpAddr, String>,
+    pub(super) interfaces: AddressMap<Arc<str>>,
 }
 
 impl HookRunner {
@@ -73,7 +74,7 @@ impl HookRunner {
             hooks: Arc::new(hooks),
             names: Arc::new(names),
             waiting: BTreeMap::new(),
-            held: BTreeSet::new(),
+            held: AddressSet::default(),
             running: JoinSet::new(),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
             counts: BTreeMap::new(),
@@ -93,22 +94,22 @@ impl HookRunner {
 
     /// Something happened at `at`: perhaps hooks are to be run. Gives what was not run.
     pub(super) fn note(&mut self, report: &Report, at: SystemTime) -> Option<Event> {
-        let reason = report.to_string();
         let event = match report {
             Report::Claimed { vip, .. } => {
                 // One that an earlier run, or configuration, has left to this one.
-                if !self.held.insert(*vip) {
+                if self.held.insert(*vip, ()).is_some() {
                     return None;
                 }
                 "take"
             }
             Report::Released { vip, .. } | Report::Lapsed { vip, .. } => {
-                self.held.remove(vip);
+                self.held.remove(*vip);
                 "release"
             }
             Report::Conflict { .. } | Report::Duplicate { .. } => "conflict",
             Report::Cluster(ClusterReport::CutOff) => {
-                let held: Vec<IpAddr> = self.held.iter().copied().collect();
+                let reason = report.to_string();
+                let held: Vec<IpAddr> = self.held.iter().map(|(vip, ())| vip).collect();
                 let mut occasions = held.into_iter().map(|vip| {
                     self.add(Occasion { event: "doubt", vip, reason: reason.clone(), at })
                 });
@@ -117,6 +118,8 @@ impl HookRunner {
             _ => return None,
         };
         let vip = report.vip()?;
+        command(&self.hooks, event)?;
+        let reason = report.to_string();
         self.add(Occasion { event, vip, reason, at })
     }
 
@@ -205,7 +208,7 @@ async fn run(
     names: &Names,
     limit: Duration,
 ) -> Result<(), String> {
-    let interface = names.interfaces.get(&occasion.vip).cloned().unwrap_or_default();
+    let interface = names.interfaces.get(occasion.vip).map(ToString::to_string).unwrap_or_default();
     let environment = [
         ("STANDIN_EVENT", occasion.event.to_owned()),
         ("STANDIN_VIP", occasion.vip.to_string()),

@@ -87,7 +87,7 @@ impl Matters {
         let config = &prepared.host.config;
         let directory = Arc::new(Directory::of(&prepared.settings, file));
         let link = |vip: &standin_core::config::Vip| {
-            (vip.address, config.links()[vip.link.index()].name.to_string())
+            (vip.address, config.links()[vip.link.index()].name.clone())
         };
         let names = Names {
             node: directory.own_name().to_owned(),
@@ -308,7 +308,10 @@ impl SlowLoop {
 
     fn write_event(&mut self, event: Option<Event>) {
         if let Some(hooks) = &self.hooks {
-            self.ledger().hooks.clone_from(&hooks.counts);
+            let mut ledger = self.ledger();
+            if ledger.hooks != hooks.counts {
+                ledger.hooks.clone_from(&hooks.counts);
+            }
         }
         if let Some(event) = event {
             self.tell(SystemTime::now(), &event);
@@ -346,7 +349,10 @@ impl SlowLoop {
         };
         let places: Places = directory
             .groups()
-            .flat_map(|(name, vips)| vips.iter().map(move |vip| (*vip, (name.clone(), home(name)))))
+            .flat_map(|(name, vips)| {
+                let place = (name.clone(), home(name));
+                vips.iter().map(move |vip| (*vip, place.clone()))
+            })
             .collect();
         let scene = Scene {
             cluster: current.file.cluster.clone(),

@@ -133,7 +133,7 @@ pub fn ledger() -> Ledger {
     let mut ledger = Ledger::default();
     let group: Arc<str> = "group <0>".into();
     ledger.adopt([(&group, &[vip(0)][..])].into_iter(), vec!["web".to_owned()]);
-    ledger.transitions.insert((vip(0), "taken", "holder-dead"), 1);
+    ledger.transitions.entry(("taken", "holder-dead")).or_default().insert(vip(0), 1);
     ledger.takeovers.record(Duration::from_millis(250));
     ledger.note_check(0, true, Duration::from_millis(3));
     ledger.note_hook("on-take", false);

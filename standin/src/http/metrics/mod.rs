@@ -85,8 +85,10 @@ fn of_leases(writer: &mut Writer, cluster: &ClusterStatus) {
 
 fn of_transitions(writer: &mut Writer, ledger: &Ledger) {
     let mut family = writer.family(&table::TRANSITIONS);
-    for ((vip, change, why), count) in &ledger.transitions {
-        family.sample(&[&vip.to_string(), change, why], *count);
+    for ((change, why), counts) in &ledger.transitions {
+        for (vip, count) in counts.iter() {
+            family.sample(&[&vip.to_string(), change, why], *count);
+        }
     }
     writer.family(&table::TAKEOVER).histogram(&[], &ledger.takeovers);
 }
