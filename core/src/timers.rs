@@ -4,7 +4,8 @@
 //! by the number of machines.
 //!
 //! A heap that knows where each key is: ten thousand addresses that are claimed or renewed in one
-//! turn set as many deadlines, and a search tree spent a third of that turn on them.
+//! turn set as many deadlines, and a search tree spent a third of that turn on them. Many of these are
+//! at one moment, so a key is a number here: to compare two is to compare numbers.
 
 use alloc::vec::Vec;
 
@@ -40,6 +41,37 @@ const OTHERS: usize = 256;
 /// The kinds of [`Timer`].
 const KINDS: usize = 9;
 
+/// A [`Timer`] as a number: the order of these is that of the timers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u64);
+
+impl Key {
+    const fn of(timer: Timer) -> Self {
+        let (kind, number) = timer.slot();
+        Self((kind as u64) << u32::BITS | number as u64)
+    }
+
+    /// The timer's kind and its number in it.
+    const fn slot(self) -> (usize, usize) {
+        ((self.0 >> u32::BITS) as usize, self.0 as u32 as usize)
+    }
+
+    const fn timer(self) -> Timer {
+        let number = self.0 as u32;
+        match self.0 >> u32::BITS {
+            0 => Timer::Peer(PeerId(number)),
+            1 => Timer::Check(CheckId(number)),
+            2 => Timer::Daemon(number),
+            3 => Timer::Group(number),
+            4 => Timer::Lease,
+            5 => Timer::Handover(number),
+            6 => Timer::Decision(VipId(number)),
+            7 => Timer::Stop,
+            _ => Timer::Vip(VipId(number)),
+        }
+    }
+}
+
 impl Timer {
     /// Its kind and its number in it.
     const fn slot(self) -> (usize, usize) {
@@ -60,7 +92,7 @@ impl Timer {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
     /// None is later than the two at twice its place: the earliest is in front.
-    heap: Vec<(Instant, Timer)>,
+    heap: Vec<(Instant, Key)>,
     /// By kind and number, the place in the heap counted from 1; 0 for none.
     places: [Vec<u32>; KINDS],
 }
@@ -84,7 +116,7 @@ impl Timers {
                 if self.places[kind].len() <= number {
                     self.places[kind].resize(number + 1, 0);
                 }
-                self.heap.push((at, timer));
+                self.heap.push((at, Key::of(timer)));
                 self.rise(self.heap.len() - 1);
             }
             (Some(place), Some(at)) => {
@@ -108,7 +140,7 @@ impl Timers {
     }
 
     pub(crate) fn next(&self) -> Option<(Instant, Timer)> {
-        self.heap.first().copied()
+        self.heap.first().map(|(at, key)| (*at, key.timer()))
     }
 
     /// Takes the earliest timer that is due at `now`.
@@ -119,8 +151,13 @@ impl Timers {
     }
 
     /// Moves an entry up to where none above it is later; its new place.
-    fn rise(&mut self, mut place: usize) -> usize {
+    fn rise(&mut self, place: usize) -> usize {
         let entry = self.heap[place];
+        self.rise_from(place, entry)
+    }
+
+    /// The same with an entry that is not in the heap at the moment, from a place that is free.
+    fn rise_from(&mut self, mut place: usize, entry: (Instant, Key)) -> usize {
         while let Some(above) = place.checked_sub(1).map(|below| below / 2)
             && entry < self.heap[above]
         {
@@ -131,24 +168,27 @@ impl Timers {
         place
     }
 
-    /// Moves an entry down to where none below it is earlier.
+    /// Moves an entry down to where none below it is earlier. What is moved comes from the end or has
+    /// got a later deadline and belongs far down: the way is made to the bottom first, without a look
+    /// at it, and the last few steps are taken back.
     fn sink(&mut self, mut place: usize) {
-        let entry = self.heap[place];
+        let (top, entry) = (place, self.heap[place]);
         loop {
             let mut below = 2 * place + 1;
             if below + 1 < self.heap.len() && self.heap[below + 1] < self.heap[below] {
                 below += 1;
             }
-            if below >= self.heap.len() || entry <= self.heap[below] {
+            if below >= self.heap.len() {
                 break;
             }
             self.put(place, self.heap[below]);
             place = below;
         }
-        self.put(place, entry);
+        let place = self.rise_from(place, entry);
+        debug_assert!(place >= top, "what was above it was no later");
     }
 
-    fn put(&mut self, place: usize, entry: (Instant, Timer)) {
+    fn put(&mut self, place: usize, entry: (Instant, Key)) {
         let (kind, number) = entry.1.slot();
         self.places[kind][number] = place as u32 + 1;
         self.heap[place] = entry;
@@ -172,6 +212,27 @@ mod tests {
         assert_eq!(timers.pop_due(at(25)), Some((at(10), Timer::Peer(PeerId(0)))));
         assert_eq!(timers.pop_due(at(25)), Some((at(20), Timer::Vip(VipId(0)))));
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_timer_is_the_same_behind_its_number() {
+        let many = [0, 1, 9_999, u32::MAX];
+        let mut timers = alloc::vec![Timer::Lease, Timer::Stop];
+        for number in many {
+            timers.extend([Timer::Peer(PeerId(number)), Timer::Check(CheckId(number))]);
+            timers.extend([Timer::Daemon(number), Timer::Group(number), Timer::Handover(number)]);
+            timers.extend([Timer::Decision(VipId(number)), Timer::Vip(VipId(number))]);
+        }
+        for one in &timers {
+            assert_eq!(Key::of(*one).timer(), *one);
+            for other in &timers {
+                assert_eq!(
+                    Key::of(*one).cmp(&Key::of(*other)),
+                    one.cmp(other),
+                    "{one:?} {other:?}"
+                );
+            }
+        }
     }
 
     #[test]
