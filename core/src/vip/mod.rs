@@ -263,7 +263,10 @@ impl Vip {
 
     /// When something is to be done.
     pub fn timeout(&self) -> Option<Instant> {
-        [self.state_timeout(), self.quiet_timeout()].into_iter().flatten().min()
+        match (self.state_timeout(), self.quiet_timeout()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
     }
 
     fn state_timeout(&self) -> Option<Instant> {

@@ -171,12 +171,21 @@ impl Held {
     }
 
     pub(super) fn timeout(&self) -> Instant {
-        let announce = self.may_announce().then(|| self.announcer.next());
-        let ask = self.ask.as_ref().map(|ask| ask.next);
-        let calm = self.contested.as_ref().map(|contested| contested.until);
-        let resuming = self.resuming.as_ref().map(|ask| ask.next);
-        let others = [announce, ask, resuming, calm].into_iter().flatten().min();
-        others.map_or(self.renew_at, |other| other.min(self.renew_at))
+        // Asked for with every step of each of ten thousand.
+        let mut at = self.renew_at;
+        if self.may_announce() {
+            at = at.min(self.announcer.next());
+        }
+        if let Some(ask) = &self.ask {
+            at = at.min(ask.next);
+        }
+        if let Some(ask) = &self.resuming {
+            at = at.min(ask.next);
+        }
+        if let Some(contested) = &self.contested {
+            at = at.min(contested.until);
+        }
+        at
     }
 }
 
