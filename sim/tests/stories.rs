@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use standin_core::config::{Failback, Vantage};
 use standin_sim::random::Random;
+use standin_sim::scenario::Stall;
 use standin_sim::{HostId, Operation, Scenario, World};
 
 const PINKY: HostId = 0;
@@ -181,6 +182,27 @@ fn a_hung_daemon_leaves_no_second_holder_and_asks_when_it_goes_on() {
     world.operate(&Operation::Resume(PINKY));
     assert_eq!(longest_gap(&mut world, ms(5000)), Duration::ZERO, "{}", story(&world));
     assert_held(&world, PINKY);
+}
+
+#[test]
+fn a_hung_daemon_that_goes_on_takes_nothing_from_who_holds_it_meanwhile() {
+    for seed in 0..100 {
+        // Short stops, so that now and then a word is believed before the next has come.
+        let stall = Stall { chance: 20_000, most: ms(10) };
+        let scenario = Scenario { stall, ..Scenario::plain(2) };
+        let mut world = World::new(scenario, Random::new(seed), true);
+        world.run(ms(5000));
+        world.operate(&Operation::Pause(PINKY));
+        world.run(ms(4000));
+        assert_held(&world, BRAIN);
+        world.operate(&Operation::Resume(PINKY));
+        world.run(ms(6000));
+        assert_held(&world, PINKY);
+        // What it sends from now on must not say that it still holds what its kernel has removed.
+        let story = story(&world);
+        let woken = story.split("was not renewed for").nth(1).expect("it says so");
+        assert!(!woken.contains("both hold it"), "{story}");
+    }
 }
 
 #[test]

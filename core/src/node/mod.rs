@@ -24,7 +24,8 @@ use core::time::Duration;
 use crate::check::{self, Check};
 use crate::cluster::Cluster;
 use crate::config::{
-    CheckId, Config, Home, LinkId, LinkState, PeerId, RENEW_ALONG, Vantage, VipId,
+    ADDRESS_LIFETIME, CheckId, Config, Home, LinkId, LinkState, PeerId, RENEW_ALONG,
+    RENEW_INTERVAL, Vantage, VipId,
 };
 use crate::decide::{self, Decision, HomeView, Reason, Rules};
 use crate::io::{Action, Input};
@@ -57,6 +58,8 @@ const SPARE_MOST: usize = 64;
 /// Actions whose memory is kept for others; what a crowd of addresses needs at one moment is given
 /// back.
 const ACTIONS_KEPT: usize = 1024;
+/// An address whose renewal is late by less is still there.
+const LAPSE_LATENESS: Duration = ADDRESS_LIFETIME.saturating_sub(RENEW_INTERVAL);
 /// A stall is reported at most this often.
 const STALL_REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -261,8 +264,14 @@ impl Node {
         }
         self.judge_rights();
         let mut due = core::mem::take(&mut self.due);
-        while let Some((_, timer)) = self.timers.pop_due(self.now) {
-            due.push(timer);
+        while let Some((at, timer)) = self.timers.pop_due(self.now) {
+            match timer {
+                // So late the kernel may have removed it, and no heartbeat may tell of it as here.
+                Timer::Vip(id) if self.now.since(at) >= LAPSE_LATENESS => {
+                    self.handle_vip_timeout(id);
+                }
+                timer => due.push(timer),
+            }
         }
         if self.gather_rounds(&mut due) {
             self.gather_renewals(&mut due);
