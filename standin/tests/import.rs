@@ -101,6 +101,7 @@ fn sample(name: &str) -> Outcome {
     let (_, files) = SAMPLES.iter().find(|(known, _)| *known == name).expect(name);
     let nodes = match name {
         "multicast" => vec![node("north", "198.51.100.1"), node("south", "198.51.100.2")],
+        "ipv6" => vec![node("north", "2001:db8:6::11"), node("south", "2001:db8:6::12")],
         _ => Vec::new(),
     };
     imported(files, &nodes).unwrap_or_else(|failure| panic!("{name}: {failure}"))
@@ -111,6 +112,14 @@ fn agreed(path: &Path, said: &str, wrong: &mut Vec<String>) {
         fs::write(path, said).expect("written");
     } else if fs::read_to_string(path).unwrap_or_default() != said {
         wrong.push(format!("{}:\n{said}", path.display()));
+    }
+}
+
+#[test]
+fn a_link_local_address_is_no_nodes_and_is_asked_for() {
+    let failure = imported(&["ipv6.conf"], &[]).expect_err("no address of a node").to_string();
+    for words in ["unicast_src_ip fe80::11, which is link-local", "--node ipv6=ADDRESS"] {
+        assert!(failure.contains(words), "{failure}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::model::Configuration;
+use super::model::{Configuration, Said};
 use super::remarks::{Kind, Remark, Remarks};
 use super::texts::Place;
 use crate::failure::{Failure, Result};
@@ -89,8 +89,8 @@ pub fn find(readings: &[Reading], given: &[NamedNode], remarks: &mut Remarks) ->
         nodes.push(Node { name: node.name.clone(), addresses: node.addresses.clone() });
     }
     add_peers(readings, &mut nodes, remarks);
-    for (node, reading) in nodes.iter().zip(readings) {
-        judge_local(node, reading.place, remarks);
+    for reading in readings {
+        judge_local(reading, remarks);
     }
     if nodes.len() < 2 {
         return Err(Failure::config("the other nodes are not known: no file names a unicast_peer")
@@ -109,7 +109,7 @@ pub fn find(readings: &[Reading], given: &[NamedNode], remarks: &mut Remarks) ->
 fn sources(configuration: &Configuration) -> Vec<IpAddr> {
     let mut all = Vec::new();
     for source in configuration.instances.iter().filter_map(|instance| instance.source.as_ref()) {
-        if !all.contains(&source.value) {
+        if !all.contains(&source.value) && !is_local(&source.value) {
             all.push(source.value);
         }
     }
@@ -118,7 +118,21 @@ fn sources(configuration: &Configuration) -> Vec<IpAddr> {
 
 fn peers(configuration: &Configuration) -> BTreeSet<IpAddr> {
     let peers = configuration.instances.iter().flat_map(|instance| &instance.peers);
-    peers.map(|peer| peer.value).collect()
+    peers.map(|peer| peer.value).filter(|peer| !is_local(peer)).collect()
+}
+
+/// A link-local address is another host on every link: no address of a node.
+fn is_local(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+/// The first one that a file gives to its node or to a peer.
+fn first_local(reading: &Reading) -> Option<(&'static str, &Said<IpAddr>)> {
+    reading.configuration.instances.iter().find_map(|instance| {
+        let own = instance.source.iter().map(|source| ("unicast_src_ip", source));
+        let peers = instance.peers.iter().map(|peer| ("unicast_peer", peer));
+        own.chain(peers).find(|(_, said)| is_local(&said.value))
+    })
 }
 
 /// Of the addresses that all name as peers, a node's own is the one that it does not.
@@ -183,14 +197,12 @@ fn name_of_address(addresses: &[IpAddr]) -> String {
     format!("node-{}", address.replace(['.', ':'], "-"))
 }
 
-/// A link-local address is one on its link only.
-fn judge_local(node: &Node, place: Place, remarks: &mut Remarks) {
-    let is_local =
-        |address: &&IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-    if let Some(address) = node.addresses.iter().find(is_local) {
-        let text = format!("{address} of {} is link-local, good on one link only", node.name);
-        let remark = Remark::new(Kind::Left, place, "unicast_src_ip", text);
-        remarks.push(remark.advise("give every node another address, in [nodes] or by --node"));
+/// What keepalived sends IPv6 advertisements from and to is no way for heartbeats.
+fn judge_local(reading: &Reading, remarks: &mut Remarks) {
+    if let Some((keyword, said)) = first_local(reading) {
+        let text = format!("{} is link-local, another host on every link", said.value);
+        let remark = Remark::new(Kind::Left, said.place, keyword, text);
+        remarks.push(remark.advise("heartbeats take the addresses in [nodes]"));
     }
 }
 
@@ -208,7 +220,8 @@ fn add_peers(readings: &[Reading], nodes: &mut Vec<Node>, remarks: &mut Remarks)
     }
     for reading in readings {
         for peer in reading.configuration.instances.iter().flat_map(|instance| &instance.peers) {
-            if nodes.iter().any(|node| node.addresses.contains(&peer.value)) {
+            let known = nodes.iter().any(|node| node.addresses.contains(&peer.value));
+            if known || is_local(&peer.value) {
                 continue;
             }
             let name = name_of_address(&[peer.value]);
@@ -228,7 +241,7 @@ fn one_peer(reading: &Reading) -> Option<Vec<IpAddr>> {
     let mut paths: BTreeMap<IpAddr, BTreeSet<IpAddr>> = BTreeMap::new();
     let mut order: Vec<IpAddr> = Vec::new();
     for instance in &reading.configuration.instances {
-        let peers = instance.peers.iter().map(|peer| peer.value);
+        let peers = instance.peers.iter().map(|peer| peer.value).filter(|peer| !is_local(peer));
         order.extend(peers.clone().filter(|peer| !order.contains(peer)).collect::<Vec<_>>());
         paths.entry(instance.source.as_ref()?.value).or_default().extend(peers);
     }
@@ -260,8 +273,17 @@ fn judge(nodes: &[Node]) -> Result<()> {
 
 fn unknown_address(readings: &[Reading], name: &str) -> Failure {
     let count = if readings.len() == 1 { "the file's node" } else { "every file's node, in order" };
+    let expected = match readings.iter().find_map(first_local) {
+        Some((keyword, said)) => format!(
+            "another address than the {keyword} {}, which is link-local: another host on every link",
+            said.value
+        ),
+        None => {
+            "unicast_src_ip, mcast_src_ip, or the unicast_peer of another node's file".to_owned()
+        }
+    };
     Failure::config(format!("the address of the node {name} is not known"))
-        .expected("unicast_src_ip, mcast_src_ip, or the unicast_peer of another node's file")
+        .expected(expected)
         .advice(format!(
             "say it for {count}, and for those without a file behind: --node {name}=ADDRESS"
         ))
