@@ -159,7 +159,19 @@ fn judge_count(drafts: &Drafts<'_>, problems: &mut Problems) {
 }
 
 fn judge_isolated(drafts: &Drafts<'_>, problems: &mut Problems) {
+    let nodes = drafts.nodes.iter().chain(drafts.witnesses);
     for (address, span) in drafts.isolated {
+        let own = |node: &&NodeDraft| node.addresses.iter().any(|(own, _)| own == address);
+        if let Some(node) = nodes.clone().find(own) {
+            problems.push(
+                Problem::error(
+                    span.clone(),
+                    format!("{address} is {}: nodes are asked after anyway", node.name),
+                )
+                .label("expected a host that is no node, such as the router")
+                .with(node.span.clone(), "its line"),
+            );
+        }
         let Some(vip) = drafts.vips.iter().find(|vip| vip.group.contains(*address)) else {
             continue;
         };

@@ -1,6 +1,6 @@
 //! `[nodes]` and `[witnesses]`: names and real addresses.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use toml::de::DeValue;
 
@@ -156,8 +156,22 @@ fn addresses(value: Placed<'_>, is_node: bool, problems: &mut Problems) -> Vec<(
     texts.into_iter().filter_map(|text| one(text, problems)).collect()
 }
 
+/// The link-local address that this is, with or without its interface.
+fn link_local(text: &str) -> Option<Ipv6Addr> {
+    let address = text.split_once('%').map_or(text, |(address, _)| address);
+    address.parse().ok().filter(Ipv6Addr::is_unicast_link_local)
+}
+
 /// One real address.
 pub fn one(text: Text<'_>, problems: &mut Problems) -> Option<(IpAddr, Span)> {
+    if let Some(address) = link_local(text.text) {
+        problems.push(
+            Problem::error(text.span(), format!("{address} is a link-local address"))
+                .label("another host on every link")
+                .help("give one that needs no interface: a global or a unique local address"),
+        );
+        return None;
+    }
     match address::read(text.text) {
         Ok(address) => Some((address, text.span())),
         Err(why) => {

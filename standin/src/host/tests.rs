@@ -227,7 +227,7 @@ fn what_this_host_makes_impossible_is_refused() {
 
 #[test]
 fn whoever_says_to_be_another_node_is_told_in_the_words_of_the_file() {
-    let text = "cluster = \"web\"\nkey-file = \"key\"\nisolated-when-unreachable = \"10.0.0.1\"\n\
+    let text = "cluster = \"web\"\nkey-file = \"key\"\nisolated-when-unreachable = \"192.0.2.1\"\n\
                 [nodes]\npinky = \"10.0.0.1\"\nbrain = \"10.0.0.2\"\n\
                 [[vip]]\naddress = \"10.0.0.9\"\nhome = \"pinky\"\n";
     let file = crate::file::parse(crate::file::Source::new("f", text)).file.expect("a file");
@@ -239,7 +239,7 @@ fn whoever_says_to_be_another_node_is_told_in_the_words_of_the_file() {
                 "if this host is pinky: --node pinky",
             ],
         ),
-        (0, ["the reference 10.0.0.1 is this host itself", "a host that is no node"]),
+        (0, ["the reference 192.0.2.1 is this host itself", "a host that is no node"]),
     ] {
         let me = standin_core::place::NodeId(me);
         let failure = cluster::plan(&file, me, false, &mut Fake::new()).expect_err("this host");
