@@ -25,6 +25,8 @@ pub enum Code {
     OsError = 71,
     /// `EX_CANTCREAT`: a file or a socket cannot be made.
     CannotCreate = 73,
+    /// `EX_IOERR`: what was to be said cannot be written.
+    InputOutput = 74,
     /// `EX_TEMPFAIL`: it may work later (name service down, address in use by another run).
     TemporaryFailure = 75,
     /// `EX_NOPERM`: a capability is missing.
@@ -34,12 +36,13 @@ pub enum Code {
 }
 
 impl Code {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Usage,
         Self::NoHost,
         Self::Unavailable,
         Self::OsError,
         Self::CannotCreate,
+        Self::InputOutput,
         Self::TemporaryFailure,
         Self::NoPermission,
         Self::Config,

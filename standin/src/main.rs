@@ -3,13 +3,29 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use standin::cli::{Refusal, Request};
 use standin::control::{commands, watch};
 use standin::failure::{Code, Failure};
 use standin::{announce, cli, control, demo, doctor, import, keygen, run, stand_in};
 
+/// Why something that was to be said on standard output could not be.
+static UNSAID: OnceLock<String> = OnceLock::new();
+
 fn main() -> ExitCode {
+    let code = answer();
+    match UNSAID.get() {
+        // Half a file is worse than none: whoever redirected it is told.
+        Some(why) if code == ExitCode::SUCCESS => {
+            let what = format!("cannot write to standard output: {why}");
+            fail(&Failure::new(Code::InputOutput, what), false)
+        }
+        Some(_) | None => code,
+    }
+}
+
+fn answer() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     // Known by its name alone: a line that is wrong elsewhere asked for JSON as well.
     let as_json = words.iter().any(|word| word == "--json");
@@ -21,7 +37,7 @@ fn main() -> ExitCode {
         Err(Refusal::Failure(failure)) => fail(&failure, as_json),
         Err(Refusal::Clap(error)) => {
             // Help and the version are answers, and go to standard output.
-            let _ = error.print();
+            note(error.print());
             if !error.use_stderr() {
                 return ExitCode::SUCCESS;
             }
@@ -66,10 +82,19 @@ fn say(line: &str) {
     print(&format!("{line}\n"));
 }
 
-/// A reader that has gone (`standin status | head`) is no failure.
 fn print(text: &str) {
     let mut out = io::stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    note(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// A reader that has gone (`standin status | head`) is no failure; a full disk is one, but what is
+/// being done is done to its end first.
+fn note(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = UNSAID.set(error.to_string());
+    }
 }
 
 /// People read it on standard error; whoever asked for JSON finds it where JSON was to be.

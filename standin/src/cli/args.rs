@@ -37,10 +37,10 @@ use crate::run::{RunArgs, WitnessArgs};
     arg_required_else_help = true,
     disable_help_subcommand = true,
     after_help = "Exit status: 0 done, 64 wrong command line, 68 unknown host, 69 something \
-                  needed is missing,\n71 the kernel refused, 73 a socket cannot be made, 75 try \
-                  again later, 77 a capability is missing,\n78 the request does not fit this host. \
-                  With --json a failure is JSON too, on standard output:\nok (false), error, \
-                  expected, to_do and exit_status."
+                  needed is missing,\n71 the kernel refused, 73 a socket cannot be made, 74 the \
+                  output cannot be written,\n75 try again later, 77 a capability is missing, \
+                  78 the request does not fit this host.\nWith --json a failure is JSON too, on \
+                  standard output: ok (false), error, expected,\nto_do and exit_status."
 )]
 pub struct Cli {
     /// What to do.
