@@ -88,8 +88,8 @@ pub struct Vip {
     pub reason: Reason,
     /// For how long it has been there.
     pub since: Duration,
-    /// Another host claims it too.
-    pub contested: bool,
+    /// Another host that claims it too.
+    pub contested_by: Option<Mac>,
 }
 
 /// What a check says.

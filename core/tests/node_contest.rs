@@ -51,7 +51,7 @@ fn a_rival_claim_is_answered_once_and_never_with_a_war() {
         let (ours, theirs) = (stage.world.mac(stage.pinky), stage.world.mac(stranger));
         assert_eq!(conflicts, [(ours, theirs, true)], "both named, once");
         let status = stage.world.hosts[stage.pinky].node.as_ref().expect("runs");
-        assert!(status.status(stage.world.now).vips[0].contested);
+        assert!(status.status(stage.world.now).vips[0].contested_by.is_some());
         // When the other is quiet, the neighbours are told again, as at the beginning.
         stage.world.run(Duration::from_secs(36));
         assert_eq!(announcements(&stage, stage.pinky).len() - times.len(), 5);

@@ -56,7 +56,7 @@ impl Node {
             place: vip.place(),
             reason: vip.reason(),
             since: now.since(vip.changed_at()),
-            contested: vip.is_contested(),
+            contested_by: vip.contested_by(),
         }
     }
 

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use super::announcer::Due;
 use super::state::{Answered, Ask, Held, State};
-use super::{Surroundings, Vip, Wanted};
+use super::{DOUBT_INTERVAL, Surroundings, Vip, Wanted};
 use crate::config::{ADDRESS_LIFETIME, Home, LinkId, OnAnswer, RENEW_INTERVAL};
 use crate::decide::{Cause, Reason};
 use crate::io::Action;
@@ -49,6 +49,7 @@ impl Vip {
         if now >= held.renew_at {
             held.renew_at = now + RENEW_INTERVAL;
             self.send_add(around);
+            self.ask_for_others(around);
         }
         // An announcement that is due waits for `settle`: what took the address away, or claims it,
         // may be among what has not been read yet.
@@ -62,6 +63,28 @@ impl Vip {
         }
         held.renew_at = now;
         true
+    }
+
+    /// A host that has it too and announces nothing gives no sign of itself unless it is asked: Linux
+    /// announces no address that is added to it, and answers no announcement of one that it has. It is
+    /// asked as anybody asks, since a probe of one who has an address says that it has let go.
+    fn ask_for_others(&mut self, around: &mut Surroundings<'_>) {
+        let source = match self.address {
+            IpAddr::V4(_) => around.link.ipv4.is_some(),
+            IpAddr::V6(_) => around.link.ipv6.is_some(),
+        };
+        let wanted = source
+            && around.link.up
+            && self.pace.is_none()
+            && self.on_answer == OnAnswer::Wait
+            && self.standing_in() != Some(Cause::ServiceDown);
+        let State::Held(held) = &mut self.state else { return };
+        let due = around.now.since(held.doubted_at) >= DOUBT_INTERVAL;
+        if wanted && due && held.may_announce() {
+            held.doubted_at = around.now;
+            let frame = neighbour::question(around.link, self.address, None);
+            send(around, self.link, frame);
+        }
     }
 
     /// It was not renewed for so long that the kernel has removed it, or will any moment.

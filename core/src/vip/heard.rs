@@ -10,12 +10,13 @@ use core::time::Duration;
 
 use super::act::{send_all, send_probe};
 use super::state::{Answered, Contested, State};
-use super::{CONTESTED_MOST, Meaning, Surroundings, Vip};
+use super::{ANSWER_WITHIN, CONTESTED_MOST, Meaning, Surroundings, Vip};
 use crate::config::{Failback, Home, OnAnswer};
 use crate::decide::{Cause, Reason};
 use crate::io::Action;
 use crate::neighbour::{self, Heard};
 use crate::report::Report;
+use crate::time::Instant;
 use crate::wire::mac::Mac;
 
 /// While somebody answers for an address whose home is silent, it is asked again at most this much
@@ -139,6 +140,13 @@ impl Vip {
             self.handle_conflict(around, by);
             return Meaning::None;
         }
+        if self.was_asked(around.now) {
+            // It was asked, which is another thing than claiming; it gets it in its own time.
+            if self.failback != Failback::Yes {
+                self.report_duplicate(around, Some(by));
+            }
+            return Meaning::None;
+        }
         if self.standing_in() == Some(Cause::ServiceDown) {
             // It never let go of it; its defence is no return.
             self.report_duplicate(around, Some(by));
@@ -147,6 +155,20 @@ impl Vip {
         self.wanted = None;
         self.remove(around, Reason::HomeClaims);
         Meaning::HomeClaims
+    }
+
+    /// A fellow, which knows by heartbeat who holds what, has the address that is here. Where that is
+    /// its answer to our question its kernel has what its daemon knows nothing of.
+    pub fn handle_fellow(&mut self, around: &mut Surroundings<'_>, by: Mac) {
+        let certain = matches!(&self.state, State::Held(held) if held.may_announce());
+        if certain && self.was_asked(around.now) {
+            self.handle_conflict(around, by);
+        }
+    }
+
+    fn was_asked(&self, now: Instant) -> bool {
+        let State::Held(held) = &self.state else { return false };
+        held.doubted_at > self.changed_at && now.since(held.doubted_at) < ANSWER_WITHIN
     }
 
     /// Another host asks whether anybody has the address that is here. The kernel has answered.

@@ -47,6 +47,11 @@ use state::{Answered, Answers, Ask, State};
 pub const ASK_PROBES: u32 = 3;
 /// After one defence of an address none is defended for so long (RFC 5227, `DEFEND_INTERVAL`).
 pub const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
+/// A held address is asked for so often, in case another host has it as well and says nothing; one of
+/// a crowd is not.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(10);
+/// What is heard of it so soon after the question is an answer to it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// How long nothing is heard of another claimant before announcements go on, the first time.
 const CONTESTED_FIRST: Duration = Duration::from_secs(30);
 const CONTESTED_MOST: Duration = Duration::from_hours(1);
@@ -256,9 +261,15 @@ impl Vip {
         self.changed_at
     }
 
+    /// Another host that claims it too.
+    pub fn contested_by(&self) -> Option<Mac> {
+        let State::Held(held) = &self.state else { return None };
+        held.contested.as_ref().map(|contested| contested.by)
+    }
+
     /// Another host claims it too.
     pub fn is_contested(&self) -> bool {
-        matches!(&self.state, State::Held(held) if held.contested.is_some())
+        self.contested_by().is_some()
     }
 
     /// When something is to be done.

@@ -79,6 +79,8 @@ pub(super) struct Held {
     pub(super) muted: bool,
     /// There is no right to answer for it now: nothing is announced.
     pub(super) barred: bool,
+    /// When it was last asked whether another host has it too, or else taken.
+    pub(super) doubted_at: Instant,
     /// Rare, and so apart.
     pub(super) contested: Option<Box<Contested>>,
     pub(super) duplicate_reported: bool,
@@ -140,6 +142,7 @@ impl Held {
             refused: false,
             muted: false,
             barred: false,
+            doubted_at: now,
             contested: None,
             duplicate_reported: false,
             trouble: None,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standin_core::config::{Failback, Home};
+use standin_core::config::{Failback, Home, OnAnswer};
 use standin_core::decide::{Cause, Reason};
 use standin_core::neighbour::Heard;
 use standin_core::vip::{Meaning, Place, Vip};
@@ -10,7 +10,7 @@ use standin_core::wire::mac::Mac;
 
 use crate::support::{
     AT_BRAIN, BRAIN, HIGHER, LARRY, LOWER, OTHER, OURS, Stage, WINDOW, adds, announces, asks,
-    asserts, is_probe, just_under, ms, probes, removes, vouches_for,
+    asserts, is_probe, is_question, just_under, ms, probes, removes, vouches_for,
 };
 
 /// No two announcements in defence come closer than this.
@@ -328,4 +328,71 @@ fn a_home_that_answers_after_the_release_is_vouched_for() {
     stage.run(WINDOW * 2);
     assert_eq!(stage.said(), ["nobody-answers"]);
     assert_ne!(OURS, BRAIN);
+}
+
+#[test]
+fn who_has_it_too_and_says_nothing_is_asked() {
+    for home in [AT_BRAIN, Home::Here, Home::Cluster] {
+        let mut stage = Stage::held(home);
+        let start = stage.now;
+        stage.run_confirming(Duration::from_mins(1));
+        let asked = stage.times(start, is_question);
+        assert!((5..=6).contains(&asked.len()), "{home:?}: {asked:?}");
+        stage.done.clear();
+        while !stage.did(is_question) {
+            stage.run_confirming(ms(100));
+        }
+        assert_eq!(stage.hear(asserts(HIGHER)), Meaning::None, "{home:?}");
+        assert_eq!(stage.said(), ["conflict"], "{home:?}");
+        // Nothing is asked of one who is known to have it.
+        stage.done.clear();
+        stage.run_confirming(ms(29_000));
+        assert!(!stage.did(is_question), "{home:?}");
+    }
+}
+
+#[test]
+fn nobody_is_asked_whose_answer_would_be_no_news() {
+    let crowded = |mut stage: Stage| {
+        stage.vip = stage.vip.among(0, 65);
+        stage
+    };
+    for mut stage in [
+        crowded(Stage::new(Home::Cluster)).held_for(None),
+        Stage::held_with(Home::Cluster, |vip| vip.on_answer = OnAnswer::Takeover),
+        Stage::new(AT_BRAIN).held_for(Some(Cause::ServiceDown)),
+    ] {
+        stage.run_confirming(Duration::from_mins(1));
+        assert!(!stage.did(is_question), "{:?}", stage.vip);
+    }
+}
+
+#[test]
+fn a_home_that_answers_our_question_is_given_it_back_in_its_own_time() {
+    for (failback, said) in [(Failback::Yes, &[][..]), (Failback::No, &["duplicate"])] {
+        let mut stage = Stage::held_with(AT_BRAIN, |vip| vip.failback = failback);
+        while !stage.did(is_question) {
+            stage.run_confirming(ms(100));
+        }
+        stage.done.clear();
+        assert_eq!(stage.hear(asserts(BRAIN)), Meaning::None);
+        assert_eq!((stage.vip.place(), stage.said().as_slice()), (Place::Held, said));
+        // Unasked it is its claim.
+        stage.run_confirming(ms(1500));
+        assert_eq!(stage.hear(asserts(BRAIN)), Meaning::HomeClaims);
+    }
+}
+
+#[test]
+fn a_fellow_whose_kernel_has_it_too_is_a_conflict_when_it_was_asked() {
+    for (after, said) in [(ms(100), &["conflict"][..]), (ms(1500), &[])] {
+        let mut stage = Stage::held(Home::Cluster);
+        while !stage.did(is_question) {
+            stage.run_confirming(ms(100));
+        }
+        stage.run_confirming(after);
+        stage.done.clear();
+        stage.act(|vip, around| vip.handle_fellow(around, LARRY));
+        assert_eq!(stage.said(), said);
+    }
 }

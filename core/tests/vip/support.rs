@@ -261,6 +261,12 @@ pub fn is_probe(action: &Action) -> bool {
     frame_says(action, |heard| heard.is_probe() && heard.asks == Some(VIP))
 }
 
+/// A frame that asks who has the address, as anybody asks.
+pub fn is_question(action: &Action) -> bool {
+    frame_says(action, |heard| !heard.is_probe() && heard.asks == Some(VIP) && heard.mac == OURS)
+        && !announces(action)
+}
+
 pub fn adds(action: &Action) -> bool {
     matches!(action, Action::AddAddress { .. })
 }

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use standin_sys::signal::{SIGCONT, SIGKILL, SIGSTOP};
 
 use super::{Case, alone, beside, brain_has_its_vip, stand_in};
@@ -15,6 +16,9 @@ use crate::world::{BRAIN, Family, LAN, PINKY, SNOWBALL, World};
 const QUICK: &str = "--dead-after 300ms --back-after 500ms";
 /// The kernel removes what is not renewed.
 const GONE_WITHIN: Duration = Duration::from_millis(3200);
+
+/// A held address is asked for every ten seconds, and an answer takes no time.
+const FOUND_WITHIN: Duration = Duration::from_secs(15);
 
 pub const CASES: &[Case] = &[
     alone("sigkill_standin", "killed: the kernel removes the address within 3.2 s", |lab| {
@@ -38,6 +42,12 @@ pub const CASES: &[Case] = &[
         "another host claims a held VIP: one defence, both MACs logged, no war",
         competing,
     ),
+    beside(
+        "silent_duplicate",
+        "another host has a held VIP too and says nothing: found, and named in the status",
+        |lab| silent(lab, Family::V4),
+    ),
+    beside("silent_duplicate_ipv6", "the same with IPv6", |lab| silent(lab, Family::V6)),
     beside(
         "own_address_kept",
         "--own: asked, announced, put back, announced again after a flap",
@@ -178,6 +188,30 @@ fn competing(lab: &Lab) -> Result<()> {
     // One defence is one round: request, reply, and a question to each known neighbour.
     ensure!((1..=5).contains(&defences.len()), "{} frames of defence", defences.len());
     ensure!(standin.count("conflict") <= 2, "{} lines about it", standin.count("conflict"));
+    ensure!(world.pinky.has(vip), "the address was given up");
+    standin.stop()
+}
+
+/// A host gets the VIP as an administrator gives it: its kernel announces nothing.
+fn silent(lab: &Lab, family: Family) -> Result<()> {
+    let world = World::new(lab)?;
+    let snowball = world.add_host("snowball", SNOWBALL)?;
+    let vip = family.vip(BRAIN);
+    brain_has_its_vip(&world, family)?;
+    let socket = Lab::directory().join("pinky.sock");
+    let standin = stand_in(&world, family, &format!("{QUICK} --socket {}", socket.display()))?;
+    world.power_off(&world.brain)?;
+    standin.wait("claimed")?;
+    let mark = standin.mark();
+    snowball.configure(vip)?;
+    let conflict = standin.wait_after(mark, "conflict", FOUND_WITHIN)?;
+    ensure!(conflict.text("ours") == world.pinky.mac().to_string(), "{conflict:?}");
+    ensure!(conflict.text("theirs") == snowball.mac().to_string(), "{conflict:?}");
+    let asked =
+        world.pinky.standin(lab, &format!("status --json --socket {}", socket.display()))?;
+    let status: Value = serde_json::from_slice(&asked.stdout).context("the status is JSON")?;
+    let by = status.pointer("/vips/0/contested_by").and_then(Value::as_str);
+    ensure!(by == Some(snowball.mac().to_string().as_str()), "{status}");
     ensure!(world.pinky.has(vip), "the address was given up");
     standin.stop()
 }

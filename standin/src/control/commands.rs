@@ -225,6 +225,7 @@ pub(super) fn explained(why: &Value) -> String {
             text(answer.get("address"))
         ));
     }
+    lines.extend(page::rivals(why).map(|rival| format!("  {rival}: take it away there")));
     if let Some(last) = why.get("last_decided").filter(|last| last.is_object()) {
         lines.push(format!(
             "  last decided: {}, {}",

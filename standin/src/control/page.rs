@@ -105,6 +105,15 @@ pub(super) fn lease(lease: &Value) -> Option<String> {
     Some(words)
 }
 
+/// Other hosts that have what is here, a sentence each.
+pub(super) fn rivals(group: &Value) -> impl Iterator<Item = String> + '_ {
+    let contested = group.get("contested").and_then(Value::as_array).into_iter().flatten();
+    contested.map(|rival| {
+        let text = |key: &str| rival.get(key).and_then(Value::as_str).unwrap_or_default();
+        format!("{} answers for {} too", text("mac"), text("address"))
+    })
+}
+
 pub(super) fn node(node: &Value) -> Value {
     let is = |key: &str| node.get(key) == Some(&Value::Bool(true));
     let state = node.get("state").and_then(Value::as_str).unwrap_or_default();
@@ -143,6 +152,9 @@ pub(super) fn group(group: &Value) -> Value {
     if let Some(moving) = text("moving") {
         reason = format!("{moving}; {reason}");
     }
+    for rival in rivals(group) {
+        let _ = write!(reason, "; {rival}");
+    }
     let mut row =
         json!({ "vip": name, "on": text("holder").unwrap_or("nobody"), "reason": reason });
     if let Some(words) = group.get("lease").and_then(lease) {
@@ -173,6 +185,7 @@ mod tests {
                   "lease": { "claimed": true, "left_ms": null, "votes": 1, "needed": 2,
                              "waits": "brain has it" } },
                 { "group": "10.0.0.7", "addresses": ["10.0.0.7"], "holder": "pinky", "reason": "y",
+                  "contested": [{ "address": "10.0.0.7", "mac": "02:00:00:00:00:09" }],
                   "lease": { "claimed": true, "left_ms": 240, "votes": 3, "needed": 2 } },
             ],
             "authority": { "voters": ["pinky", "brain", "edward"], "needed": 2, "settled": true,
@@ -194,6 +207,7 @@ mod tests {
             "quorum: 2 of 3 votes (pinky, brain, edward), a lease of 300ms, ended by the kernel; this \
              one has just started and votes in 120ms\n",
             "none yet, 1 votes of 2 needed; waits: brain has it",
+            "y; 02:00:00:00:00:09 answers for 10.0.0.7 too",
             "240ms left, 3 votes of 2 needed",
         ] {
             assert!(page.contains(words), "{words}: {page}");

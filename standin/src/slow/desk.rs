@@ -15,7 +15,7 @@ use standin_sys::event::Wakeup;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Directory;
-use super::status::{Seen, SeenCluster, of_lease};
+use super::status::{Seen, SeenCluster, of_lease, of_rivals};
 use crate::control::{Handler, Refusal, Reply, Request};
 use crate::failure::{self, Code, nearest};
 use crate::http::SharedLedger;
@@ -193,6 +193,7 @@ impl Desk {
             "reason": why.reason,
             "lease": lease.map(of_lease),
             "answered_by": answered,
+            "contested": here.map(|here| of_rivals(here, &seen.status)).unwrap_or_default(),
             "nodes": why.nodes,
             "changes": why.changes,
             "last_decided": last.map(|last| json!({

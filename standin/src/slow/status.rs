@@ -82,6 +82,7 @@ fn of_cluster(seen: &SeenCluster, status: &Status) -> Value {
                 "placed": group.placed.as_deref(),
                 "lease": group.lease.as_ref().map(of_lease),
                 "reason": group.reason,
+                "contested": of_rivals(group, status),
             })
         })
         .collect();
@@ -104,6 +105,16 @@ fn of_cluster(seen: &SeenCluster, status: &Status) -> Value {
         "malformed": counters(&status.malformed),
         "refused_heartbeats": counters(&cluster.refused),
     })
+}
+
+/// Other hosts that have what this node holds of a group.
+pub(super) fn of_rivals(group: &GroupStatus, status: &Status) -> Vec<Value> {
+    let vips = group.vips.iter().filter_map(|vip| status.vips.get(vip.index()));
+    let rivals = vips.filter_map(|vip| {
+        let mac = vip.contested_by?.to_string();
+        Some(json!({ "address": vip.address, "mac": mac }))
+    });
+    rivals.collect()
 }
 
 /// `"none"`, or who votes.
@@ -201,7 +212,8 @@ fn of_vip(vip: &Vip) -> Value {
         "since_ms": millis(vip.since),
         "reason": vip.reason.sentence(home).to_string(),
         "answered_by": answered_by,
-        "contested": vip.contested,
+        "contested": vip.contested_by.is_some(),
+        "contested_by": vip.contested_by.map(|mac| mac.to_string()),
     })
 }
 

@@ -71,7 +71,7 @@ pub fn seen(vips: usize) -> Seen {
             place: if here(number) { Place::Held } else { Place::Away },
             reason: if here(number) { Reason::PlacedHere } else { Reason::PlacedElsewhere },
             since: Duration::from_secs(90),
-            contested: false,
+            contested_by: None,
         })
         .collect();
     let groups = (0..vips.len()).map(|number| GroupStatus {

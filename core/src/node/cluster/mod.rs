@@ -265,6 +265,7 @@ impl Node {
             let Some(member) = claimant.and_then(|peer| cluster.member_of(peer)) else { return };
             let fellow = &cluster.members[member];
             if fellow.takes_part() {
+                node.with_vip(vip, |vip, around| vip.handle_fellow(around, mac));
                 return;
             }
             let groups = cluster.settings.groups.iter();

@@ -64,7 +64,7 @@ fn of_vips(writer: &mut Writer, status: &Status, cluster: Option<&ClusterStatus>
     }
     let mut family = writer.family(&table::VIP_CONTESTED);
     for vip in &status.vips {
-        family.sample(&[&vip.address.to_string()], u8::from(vip.contested));
+        family.sample(&[&vip.address.to_string()], u8::from(vip.contested_by.is_some()));
     }
 }
 

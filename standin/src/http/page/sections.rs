@@ -55,7 +55,8 @@ impl Sight<'_> {
         let vips: usize = self.cluster.groups().map(|(_, addresses)| addresses.len()).sum();
         let unheld = self.cluster.groups().filter(|(group, _)| group.present.is_none());
         let unheld: usize = unheld.map(|(_, addresses)| addresses.len()).sum();
-        let contested = self.seen.status.vips.iter().filter(|vip| vip.contested).count();
+        let contested =
+            self.seen.status.vips.iter().filter(|vip| vip.contested_by.is_some()).count();
         let away = self.list("nodes").iter().filter(|node| node["state"] != "takes part").count();
         let failing =
             self.list("checks").iter().filter(|check| check["state"] == "failing").count();
@@ -135,7 +136,7 @@ impl Sight<'_> {
         }
         out.raw("</th><td role=\"cell\" data-label=\"Holder\"><div>");
         match &group.present {
-            Some(holder) if vips.clone().any(|vip| vip.contested) => {
+            Some(holder) if vips.clone().any(|vip| vip.contested_by.is_some()) => {
                 out.element(
                     "<span class=\"word bad\">",
                     holder,
