@@ -416,3 +416,18 @@ fn the_reference_names_every_event() {
         assert!(text.contains(&row), "{} is not explained", event.name());
     }
 }
+
+#[test]
+fn a_group_without_a_name_is_called_after_its_addresses_while_they_are_few() {
+    for (addresses, called) in [
+        (r#""10.0.0.9""#, "10.0.0.9"),
+        (
+            r#""10.0.0.9", "10.0.0.20-10.0.0.29", "fd00::9""#,
+            "10.0.0.9, 10.0.0.20-10.0.0.29, fd00::9",
+        ),
+        (r#""10.0.0.9", "10.0.0.10", "10.0.0.11", "fd00::9""#, "10.0.0.9 and 3 more"),
+    ] {
+        let file = valid(&SMALL.replace(r#""10.0.0.9""#, &format!("[{addresses}]")));
+        assert_eq!(file.vips[0].name, called);
+    }
+}

@@ -224,7 +224,12 @@ const VIP: &[Key] = &[
         Needed(""),
         "the addresses, IPv4 and IPv6 mixed",
     ),
-    key("name", "text, as `cluster`", Unset("its addresses"), "how the group is called"),
+    key(
+        "name",
+        "text, as `cluster`",
+        Unset("its addresses; of more than three, the first"),
+        "how the group is called",
+    ),
     key(
         "home",
         "a node or a list of nodes",

@@ -34,6 +34,9 @@ pub struct VipDraft {
     pub checks: Vec<Span>,
 }
 
+/// More texts than this are no name: it stands in every line of the log that is about the group.
+const NAMED_AFTER: usize = 3;
+
 /// What a `[[vip]]` may name.
 pub struct Known<'a> {
     pub nodes: &'a [NodeDraft],
@@ -112,7 +115,7 @@ fn one(inner: &DeTable<'_>, span: Span, known: &Known<'_>, problems: &mut Proble
     let placement = placement(&table, known.nodes, problems);
     let home = table.get("home").filter(|_| problems.errors() == before);
     let group = VipGroup {
-        name: name.unwrap_or_else(|| texts.join(", ")),
+        name: name.unwrap_or_else(|| called_after(&texts)),
         ranges,
         placement,
         interface,
@@ -227,6 +230,16 @@ fn placement(table: &Table<'_>, nodes: &[NodeDraft], problems: &mut Problems) ->
             order.extend(rest);
             Placement::Ordered(order)
         }
+    }
+}
+
+/// How a group without a name is called. No two are called alike, since no address is there twice.
+fn called_after(texts: &[&str]) -> String {
+    match texts {
+        [first, rest @ ..] if rest.len() >= NAMED_AFTER => {
+            format!("{first} and {} more", rest.len())
+        }
+        few => few.join(", "),
     }
 }
 
