@@ -9,10 +9,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use standin_sys::event::Wakeup;
+use standin_sys::process;
 use tokio::runtime::Runtime;
 
 use crate::control::{Access, Server};
-use crate::failure::{Failure, Result};
+use crate::failure::{Code, Failure, Result};
 use crate::fast::{self, Shell};
 use crate::host::os;
 use crate::http::Door;
@@ -23,6 +24,11 @@ use crate::slow::{self, Matters, Origin, SlowLoop};
 /// How long the slow loop may take for its last words. Whoever reads the log may have stopped to;
 /// that must not keep a process alive which has released everything.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// So many files are asked for: sockets, visitors of the page and of the control socket, hooks.
+const OPEN_FILES: u64 = 1024;
+/// With fewer a run would start and lack one when it matters.
+const OPEN_FILES_LEAST: u64 = 64;
 
 /// What waits behind the fast loop: the slow one, not started yet.
 pub struct Backstage {
@@ -38,6 +44,7 @@ pub struct Backstage {
 /// # Errors
 /// The kernel refuses, or the control socket cannot be made.
 pub fn assemble(access: Option<&Access>) -> Result<(Shell, Backstage)> {
+    judge_open_files(process::allow_open_files(OPEN_FILES))?;
     let signals = fast::block_signals()?;
     let wakeup = Arc::new(Wakeup::new().map_err(|error| os(&error))?);
     let (to_slow, from_fast) = tokio::sync::mpsc::channel(TO_SLOW);
@@ -55,6 +62,16 @@ pub fn assemble(access: Option<&Access>) -> Result<(Shell, Backstage)> {
     let ends = fast::Ends { inbox: from_slow, wakeup: wakeup.clone(), outbox: to_slow };
     let slow_ends = slow::Ends { inbox: from_fast, outbox: to_fast, wakeup };
     Ok((Shell { ends, signals }, Backstage { runtime, server, door: None, ends: slow_ends }))
+}
+
+fn judge_open_files(most: u64) -> Result<()> {
+    if most >= OPEN_FILES_LEAST {
+        return Ok(());
+    }
+    let what = format!("this process may have {most} files open");
+    Err(Failure::new(Code::Unavailable, what)
+        .expected(format!("at least {OPEN_FILES_LEAST}"))
+        .advice("ulimit -n 1024, or LimitNOFILE=1024 in the unit"))
 }
 
 impl Backstage {

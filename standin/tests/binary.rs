@@ -124,3 +124,31 @@ fn a_pipe_is_judged_once_and_never_run() {
     let output = check.wait_with_output().expect("its end");
     assert!(text(&output.stdout).contains("did you mean `cluster`?"), "{output:?}");
 }
+
+#[test]
+fn a_limit_of_open_files_that_is_too_low_is_said_before_anything_begins() {
+    let directory = std::env::temp_dir().join(format!("standin-files-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let (file, key) = (directory.join("standin.toml"), directory.join("key"));
+    let made = standin(&["keygen", key.to_str().expect("UTF-8")]);
+    assert!(made.status.success(), "{made:?}");
+    let text_of_file = "cluster = \"web\"\nkey-file = \"key\"\nauthority = \"quorum\"\n\
+                        [nodes]\npinky = \"192.0.2.1\"\nbrain = \"192.0.2.2\"\n\
+                        [witnesses]\nsnowball = \"192.0.2.3\"\n\
+                        [[vip]]\naddress = \"192.0.2.9\"\nhome = \"pinky\"\n";
+    std::fs::write(&file, text_of_file).expect("written");
+    for files in ["9", "20", "63"] {
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -n \"$1\" && shift && exec \"$@\"", "sh", files])
+            .args([env!("CARGO_BIN_EXE_standin"), "witness", "--node", "snowball"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the shell runs");
+        assert_eq!(output.status.code(), Some(69), "{files}: {output:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains(&format!("this process may have {files} files open")), "{said}");
+        assert!(said.contains("ulimit -n 1024"), "{said}");
+    }
+    std::fs::remove_dir_all(&directory).expect("removed");
+}

@@ -8,12 +8,24 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::confine;
 use crate::error::{Error, Result};
 use crate::netns::{self, NetNamespace};
 use crate::raw;
+
+/// Has this process, and what it starts, open so many files if it may; how many they are then.
+pub fn allow_open_files(wanted: u64) -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = wanted.min(maximum.unwrap_or(u64::MAX));
+    if current.is_some_and(|current| current < raised)
+        && setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }).is_ok()
+    {
+        return raised;
+    }
+    current.unwrap_or(u64::MAX)
+}
 
 /// Where a command runs, when it dies, and which signals reach it.
 pub trait CommandExt {
