@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use super::act::{send_all, send_probe};
 use super::state::{Answered, Contested, State};
-use super::{ANSWER_WITHIN, CONTESTED_MOST, Meaning, Surroundings, Vip};
+use super::{ANSWER_WITHIN, CONTESTED_MOST, DEFEND_INTERVAL, Meaning, Surroundings, Vip};
 use crate::config::{Failback, Home, OnAnswer};
 use crate::decide::{Cause, Reason};
 use crate::io::Action;
@@ -24,6 +24,9 @@ use crate::wire::mac::Mac;
 const ASK_AGAIN_STANDING_IN: Duration = Duration::from_millis(250);
 /// While somebody answers for this host's own address: the one who can let go says so.
 const ASK_AGAIN_OWN: Duration = Duration::from_secs(1);
+/// So many claimants of one address are named within [`DEFEND_INTERVAL`](super::DEFEND_INTERVAL): each
+/// is a line of the log, a hook and an event, and whoever makes up link-layer addresses has many.
+const NAMED_MOST: u32 = 4;
 /// Another host's question is answered with an announcement at most this often.
 const REMIND_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -259,14 +262,19 @@ impl Vip {
         if defend {
             trouble.defended_at = Some(now);
         }
-        held.contested = Some(Box::new(Contested { by, until }));
+        let named = held.contested.as_ref().map(|contested| contested.named);
+        let mut named =
+            named.filter(|(at, _)| now.since(*at) < DEFEND_INTERVAL).unwrap_or((now, 0));
+        let tell = news && named.1 < NAMED_MOST;
+        named.1 += u32::from(tell);
+        held.contested = Some(Box::new(Contested { by, until, named }));
         let ours = around.link.mac;
         let vip = self.address;
         if defend {
             around.report(Report::Conflict { vip, ours, theirs: by, defended: true });
             self.announce_now(around);
             self.ask_rival(around);
-        } else if news {
+        } else if tell {
             around.report(Report::Conflict { vip, ours, theirs: by, defended: false });
         }
     }

@@ -102,6 +102,8 @@ pub(super) struct Trouble {
 pub(super) struct Contested {
     pub(super) by: Mac,
     pub(super) until: Instant,
+    /// Claimants that were named, and since when they are counted.
+    pub(super) named: (Instant, u32),
 }
 
 /// Who answered the question, and how often in a row.

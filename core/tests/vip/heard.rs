@@ -239,6 +239,19 @@ fn another_rival_is_named_but_not_answered_in_haste() {
     assert_eq!(stage.times(start, announces).len(), 2);
 }
 
+/// Thousands of made-up link-layer addresses are not as many lines, hooks and events.
+#[test]
+fn a_flood_of_claimants_is_named_by_a_few_of_them() {
+    let mut stage = Stage::held(AT_BRAIN);
+    for number in 0..2000_u16 {
+        let [high, low] = number.to_be_bytes();
+        stage.hear(asserts(Mac([2, 9, 9, 9, high, low])));
+        stage.run_confirming(ms(10));
+    }
+    // In twenty seconds: four at once, and after ten again; a defence is always told of.
+    assert!((8..=10).contains(&conflicts(&stage)), "{}", conflicts(&stage));
+}
+
 /// One who insists is waited for until he has been quiet for a while, not longer each time he
 /// speaks.
 #[test]

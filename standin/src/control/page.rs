@@ -110,7 +110,7 @@ pub(super) fn rivals(group: &Value) -> impl Iterator<Item = String> + '_ {
     let contested = group.get("contested").and_then(Value::as_array).into_iter().flatten();
     contested.map(|rival| {
         let text = |key: &str| rival.get(key).and_then(Value::as_str).unwrap_or_default();
-        format!("{} answers for {} too", text("mac"), text("address"))
+        format!("{} claims {} too", text("mac"), text("address"))
     })
 }
 
@@ -207,7 +207,7 @@ mod tests {
             "quorum: 2 of 3 votes (pinky, brain, edward), a lease of 300ms, ended by the kernel; this \
              one has just started and votes in 120ms\n",
             "none yet, 1 votes of 2 needed; waits: brain has it",
-            "y; 02:00:00:00:00:09 answers for 10.0.0.7 too",
+            "y; 02:00:00:00:00:09 claims 10.0.0.7 too",
             "240ms left, 3 votes of 2 needed",
         ] {
             assert!(page.contains(words), "{words}: {page}");
