@@ -159,6 +159,10 @@ impl Kernel for Host {
     fn is_router(&mut self, _: &str) -> bool {
         false
     }
+
+    fn lacks_ipv6(&mut self, _: &str) -> bool {
+        false
+    }
 }
 
 #[test]

@@ -286,6 +286,11 @@ impl<'a> Ground<'a> {
     pub fn is_router(&mut self, interface: &str) -> bool {
         self.kernel.is_router(interface)
     }
+
+    /// Whether IPv6 is switched off on the interface.
+    pub fn lacks_ipv6(&mut self, interface: &str) -> bool {
+        self.kernel.lacks_ipv6(interface)
+    }
 }
 
 /// Whether some standin added this address. Before Linux 5.18 the kernel does not keep who added

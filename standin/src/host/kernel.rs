@@ -26,6 +26,9 @@ pub trait Kernel {
     }
     /// Whether this host forwards IPv6 on the interface.
     fn is_router(&mut self, interface: &str) -> bool;
+
+    /// Whether IPv6 is switched off on this interface.
+    fn lacks_ipv6(&mut self, interface: &str) -> bool;
 }
 
 /// The real one, of the network namespace in which it was opened.
@@ -68,6 +71,11 @@ impl Kernel for RealKernel {
 
     fn is_router(&mut self, interface: &str) -> bool {
         let key = format!("net/ipv6/conf/{interface}/forwarding");
+        sysctl::read(&key).is_ok_and(|value| value != "0")
+    }
+
+    fn lacks_ipv6(&mut self, interface: &str) -> bool {
+        let key = format!("net/ipv6/conf/{interface}/disable_ipv6");
         sysctl::read(&key).is_ok_and(|value| value != "0")
     }
 }

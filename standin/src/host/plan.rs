@@ -81,6 +81,12 @@ impl Plan {
         if !running {
             self.warn(format!("{name} has no carrier: nothing can be watched until it has"));
         }
+        if address.is_ipv6() && ground.lacks_ipv6(&name) {
+            self.warn(format!(
+                "IPv6 is switched off on {name}, so {address} cannot be added there: sysctl -w \
+                 net/ipv6/conf/{name}/disable_ipv6=0"
+            ));
+        }
         if let Some(elsewhere) = ground.leftover(address).filter(|left| left.ifindex != ifindex) {
             return Err(Failure::config(format!(
                 "{address} is left over on {} from an earlier run, not on {name}",

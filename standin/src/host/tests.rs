@@ -19,6 +19,7 @@ struct Fake {
     addresses: Vec<Address>,
     /// Not in the first answer: it comes meanwhile.
     late: Option<Address>,
+    lacks_ipv6: bool,
 }
 
 fn link(index: u32, name: &str) -> Link {
@@ -69,7 +70,12 @@ impl Fake {
             address(3, "192.0.2.1", 25),
             address(4, "10.8.0.1", 24),
         ];
-        Self { links: vec![lo, link(2, "eth0"), down, tun], addresses, late: None }
+        Self {
+            links: vec![lo, link(2, "eth0"), down, tun],
+            addresses,
+            late: None,
+            lacks_ipv6: false,
+        }
     }
 
     fn with_leftover(text: &str) -> Self {
@@ -128,6 +134,10 @@ impl Kernel for Fake {
 
     fn is_router(&mut self, _: &str) -> bool {
         false
+    }
+
+    fn lacks_ipv6(&mut self, _: &str) -> bool {
+        self.lacks_ipv6
     }
 }
 
@@ -302,6 +312,18 @@ fn an_interface_without_carrier_is_a_warning() {
     let plan = planned(&mut kernel, &options, "10.0.0.2").expect("a plan");
     assert_eq!(plan.warnings, ["eth0 has no carrier: nothing can be watched until it has"]);
     assert!(!plan.links[0].state.up);
+}
+
+#[test]
+fn an_interface_without_ipv6_is_a_warning_where_it_is_to_carry_it() {
+    let mut kernel = Fake::new();
+    kernel.lacks_ipv6 = true;
+    for (vip, said) in [("10.0.0.9", 0), ("2001:db8::9", 1)] {
+        let options = options(&[vip], &[], Some("eth0"));
+        let plan = planned(&mut kernel, &options, "10.0.0.2").expect("a plan");
+        let about = |warning: &&String| warning.starts_with("IPv6 is switched off on eth0");
+        assert_eq!(plan.warnings.iter().filter(about).count(), said, "{:?}", plan.warnings);
+    }
 }
 
 #[test]
