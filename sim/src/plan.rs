@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use standin_core::Instant;
+
 use crate::file::{Edit, Keys};
 use crate::kernel::Trouble;
 use crate::random::Random;
@@ -440,8 +442,9 @@ pub fn heal_voters(world: &World) -> Plan {
     turns.flat_map(each).collect()
 }
 
-/// Daemons that were just told to leave everything to the next run: there will be one.
-pub fn heal_later(world: &World) -> Vec<Operation> {
+/// Daemons that were just told to leave everything to the next run: there will be one, a second after
+/// they could have ended.
+pub fn heal_later(world: &World) -> Vec<(Instant, Operation)> {
     let keeping = (0..world.scenario.members()).filter(|node| world.is_keeping(*node));
-    keeping.map(Operation::Start).collect()
+    keeping.map(|node| (world.held_up_until(node) + ms(1000), Operation::Start(node))).collect()
 }

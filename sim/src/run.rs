@@ -45,8 +45,8 @@ pub fn run_with(seed: u64, mut random: Random, story: bool) -> Verdict {
             world.operate(&operation);
         }
     }
-    for operation in plan::heal_later(&world) {
-        world.plan(world.now + std::time::Duration::from_secs(1), operation);
+    for (at, operation) in plan::heal_later(&world) {
+        world.plan(at, operation);
     }
     let now = world.now;
     for (after, operation) in plan::heal_voters(&world) {

@@ -4,6 +4,8 @@
 
 use std::net::IpAddr;
 
+use standin_core::Instant;
+
 use super::World;
 use crate::file::Keys;
 use crate::scenario::HostId;
@@ -95,6 +97,12 @@ impl World {
     /// Whether the daemon of a node was told to leave everything to the next run, and still runs.
     pub fn is_keeping(&self, id: HostId) -> bool {
         self.hosts[id].process.as_ref().is_some_and(|process| process.keeping)
+    }
+
+    /// Until when the daemon of a node is held up; now where it is not.
+    pub fn held_up_until(&self, id: HostId) -> Instant {
+        let process = self.hosts[id].process.as_ref();
+        process.and_then(|process| process.stopped_until).unwrap_or(self.now).max(self.now)
     }
 
     /// Whether there is a daemon at all.
