@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
+use standin_core::wire::frame::Frame;
+use standin_core::wire::{ArpPacket, Mac};
+use standin_sys::packet::PacketSocket;
 
 use super::chart::{Chart, Row, Scale};
 use super::cluster::measure::{RATE_HZ, TAKEOVER_WITHIN, milliseconds, undisturbed};
@@ -43,6 +46,13 @@ const CLAIMS: [&str; 6] = [
     "standin-10000",
     "keepalived-10000",
 ];
+/// As many announcements that nobody decides upon, from a loop that does nothing else: what the host
+/// and the switch take for the frames alone.
+const FRAMES: [&str; 3] = ["frames-1000", "frames-5000", "frames-10000"];
+/// The first of their addresses: 10.200.0.0.
+const FIRST_FRAME: u32 = 0x0ac8_0000;
+/// Frames in one call.
+const FRAMES_AT_ONCE: usize = 512;
 /// One run of these is made for so many of the others.
 const RUNS_PER_CLAIM: usize = 10;
 /// The first announcements are over, and so are those of the repeats.
@@ -79,6 +89,12 @@ const TABLES: &[Table] = &[
         rows: PAIRS,
     },
     Table {
+        title: "the same frames from a loop that does nothing else, ms",
+        what: "claim",
+        figure: "first_to_last_ms",
+        rows: FRAMES_BESIDE,
+    },
+    Table {
         title: "from the verdict to the last address announced, ms",
         what: "claim",
         figure: "verdict_to_last_ms",
@@ -89,6 +105,11 @@ const PAIRS: &[(&str, Option<&str>)] = &[
     ("standin-1000", Some("keepalived-1000")),
     ("standin-5000", Some("keepalived-5000")),
     ("standin-10000", Some("keepalived-10000")),
+];
+const FRAMES_BESIDE: &[(&str, Option<&str>)] = &[
+    ("frames-1000", Some("standin-1000")),
+    ("frames-5000", Some("standin-5000")),
+    ("frames-10000", Some("standin-10000")),
 ];
 
 /// What the issue asks for.
@@ -148,7 +169,7 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
         }
         // Spread over the rounds, so that a busy moment does not meet all of them.
         if options.wants("claim") && number % RUNS_PER_CLAIM == 1 {
-            for subject in CLAIMS {
+            for subject in CLAIMS.into_iter().chain(FRAMES) {
                 one(&options, &mut figures, "claim", subject, 0.0)?;
             }
         }
@@ -192,7 +213,10 @@ pub fn measure(lab: &Lab, words: &[String]) -> Result<()> {
     let world = World::new(lab)?;
     let result = match what.as_str() {
         "power-off" => power_off(&world, System::named(subject)?, amount)?,
-        "claim" => claim(&world, claim_setting(subject)?)?,
+        "claim" => match subject.strip_prefix("frames-") {
+            Some(count) => frames(&world, count.parse().context("how many frames is a number")?)?,
+            None => claim(&world, claim_setting(subject)?)?,
+        },
         other => bail!("there is no measurement {other:?}"),
     };
     println!("{RESULT}{result}");
@@ -251,6 +275,32 @@ fn claim(world: &World<'_>, setting: Setting) -> Result<Value> {
         "first_to_half_ms": after(begun, at_part(&first, 2)),
         "first_to_nine_tenths_ms": after(begun, at_part(&first, 10)),
     }))
+}
+
+/// The announcements of so many addresses, sent as fast as this host can.
+fn frames(world: &World<'_>, count: u32) -> Result<Value> {
+    let (mac, ifindex) = (world.pinky.mac(), world.pinky.nic().ifindex);
+    let of = |number| Ipv4Addr::from(FIRST_FRAME + number);
+    let wanted: BTreeSet<Ipv4Addr> = (0..count).map(of).collect();
+    let encode =
+        |ip: &Ipv4Addr| ArpPacket::gratuitous_request(mac, *ip).encode(mac, Mac::BROADCAST);
+    let frames: Vec<Frame> = wanted.iter().map(encode).collect();
+    let frames: Vec<&[u8]> = frames.iter().map(|frame| &**frame).collect();
+    let socket = world.pinky.namespace().run(|| PacketSocket::sender(ifindex))??;
+    // Caches are warm, as they are not where an address is claimed: the least that there may be.
+    socket.send_batch(&frames[..1])?;
+    let wire = world.capture_at(&world.pinky)?;
+    for part in frames.chunks(FRAMES_AT_ONCE) {
+        let mut left = part;
+        while !left.is_empty() {
+            left = &left[socket.send_batch(left)?..];
+        }
+    }
+    let first = wait_all_announced(&wire, &wanted, world)?;
+    let (begun, done) =
+        first.values().fold((u64::MAX, 0), |(least, most), at| (least.min(*at), most.max(*at)));
+    let took = Duration::from_nanos(done.saturating_sub(begun));
+    Ok(json!({ "first_to_last_ms": milliseconds(took) }))
 }
 
 /// When all but one of so many parts of the addresses were announced.
