@@ -54,6 +54,9 @@ pub fn run_with(seed: u64, mut random: Random, story: bool) -> Verdict {
     }
     world.run(settle::bound(&world.scenario));
     let broken = world.broken.clone().or_else(|| examine_twice(&mut world, placed).err());
+    if broken.is_some() {
+        world.tell_views();
+    }
     Verdict {
         seed,
         broken,

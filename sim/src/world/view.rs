@@ -11,6 +11,30 @@ use crate::file::Keys;
 use crate::scenario::HostId;
 
 impl World {
+    /// Tells how each node sees each group in the end.
+    pub(crate) fn tell_views(&mut self) {
+        if self.story.is_none() {
+            return;
+        }
+        for id in 0..self.hosts.len() {
+            let Some(mut process) = self.hosts[id].process.take() else { continue };
+            for group in 0..self.scenario.groups.len() {
+                let Some(seen) = process.node.explain(group) else { continue };
+                self.tell(Some(id), || {
+                    format!("sees {}: {}; {}", seen.group, seen.reason, seen.nodes.join("; "))
+                });
+            }
+            let lease = process.node.cluster_status().map(|status| {
+                let each = status.groups.iter();
+                each.map(|group| format!("{:?} {:?}", group.name, group.lease)).collect::<Vec<_>>()
+            });
+            self.tell(Some(id), || {
+                format!("has the leases {}", lease.unwrap_or_default().join(", "))
+            });
+            self.hosts[id].process = Some(process);
+        }
+    }
+
     /// The nodes whose kernel has an address.
     pub fn holders(&self, address: IpAddr) -> Vec<HostId> {
         let has = |id: &HostId| self.hosts[*id].powered && self.hosts[*id].kernel.has(address);
