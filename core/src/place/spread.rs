@@ -56,8 +56,11 @@ pub(super) fn weight(key: u64, node: NodeId) -> u64 {
 type Counts = [usize; MOST_NODES];
 
 /// Shares the items of a pool. Items that somebody holds move only to `takers`: every node for
-/// failback at once, none for no failback, those that are back for long enough for a delay. Where
-/// only some are takers, nothing that is held moves while there are items that nobody holds.
+/// failback at once, none for no failback, those that are back for long enough for a delay. Nothing that
+/// is held moves while there are items that nobody holds.
+///
+/// So who gets what nobody holds does not depend on the takers. Since when a node is back each sees in
+/// its own way, and two that each left an item to the other would wait for as long as they differ.
 ///
 /// `seed` breaks ties, differently for each pool, lest the lowest node get the odd item of all.
 pub fn spread(seed: u64, items: &[Item], takers: NodeSet) -> Spread {
@@ -74,10 +77,8 @@ pub fn spread(seed: u64, items: &[Item], takers: NodeSet) -> Spread {
         }
         shares.push(holder);
     }
-    // Where some may not take what others hold, filling first and levelling later keeps each of
-    // the two the same while it is under way; together they are so only when all may.
-    let all_take = field.without(takers).is_empty();
-    let takers = if all_take || going.is_empty() { takers } else { NodeSet::EMPTY };
+    // Filling first and levelling later also keeps each of the two the same while it is under way.
+    let takers = if going.is_empty() { takers } else { NodeSet::EMPTY };
 
     let quotas = Quotas::new(&load, going.len(), &ties(seed, field), takers);
     let lacking = quotas.lacking;

@@ -66,8 +66,25 @@ fn fewest_moves(loads: &BTreeMap<NodeId, usize>) -> usize {
     sorted.iter().enumerate().map(|(place, load)| load.saturating_sub(quota(place))).sum()
 }
 
+/// Where everything is in the end: what nobody holds is claimed first.
 fn even(items: &[Item]) -> Spread {
-    spread(SEED, items, NodeSet::ALL)
+    let claimed = spread(SEED, items, NodeSet::ALL);
+    spread(SEED, &held(items, &claimed), NodeSet::ALL)
+}
+
+#[test]
+fn who_gets_what_nobody_holds_does_not_depend_on_who_is_back_for_long_enough() {
+    let field = nodes(3);
+    for holder in (0..3).map(NodeId) {
+        let mut items = pool(3, field);
+        items[0].holder = Some(holder);
+        items[1].holder = Some(holder);
+        let all: Vec<Spread> = [NodeSet::ALL, NodeSet::EMPTY, NodeSet::only(NodeId(0))]
+            .map(|takers| spread(SEED, &items, takers))
+            .into();
+        assert!(all.iter().all(|one| one.shares == all[0].shares), "{all:?}");
+        assert!(is_even(&even(&items).shares, field));
+    }
 }
 
 /// A pool with arbitrary holders, some of which may be no node of it.
@@ -175,9 +192,9 @@ proptest! {
         }
         let again = spread(SEED, &half, takers);
         for ((item, again), target) in half.iter().zip(&again.shares).zip(&target.shares) {
-            // Where only some are takers, levelling may begin once everything is claimed.
+            // Levelling may begin once everything is claimed.
             let claimed = item.holder.is_some_and(|holder| item.can.contains(holder));
-            let may_level = !everyone && claimed && half.iter().all(|other| {
+            let may_level = claimed && half.iter().all(|other| {
                 other.holder.is_some_and(|holder| other.can.contains(holder))
             });
             prop_assert!(may_level || again == target);
