@@ -91,6 +91,7 @@ impl Vip {
     pub(super) fn lapse(&mut self, around: &mut Surroundings<'_>, late: Duration) {
         around.report(Report::Lapsed { vip: self.address, late });
         self.become_state(around.now, State::Away);
+        self.unsure = true;
         around.actions.push_back(Action::RemoveAddress { vip: self.id });
         self.ask(around);
     }

@@ -146,6 +146,9 @@ pub struct Vip {
     stopping: bool,
     /// The kernel has it from an earlier run and has not been asked about it yet.
     adopted: bool,
+    /// It was given up for gone and the kernel has not confirmed that: where the kernel's answers were
+    /// lost, not the renewals, it may be there yet.
+    unsure: bool,
     /// This host has the right to answer for it, as far as a lease goes.
     allowed: bool,
     /// Among many others, how long they go first when an announcement is repeated.
@@ -183,6 +186,7 @@ impl Vip {
             changed_at: now,
             stopping: false,
             adopted: settings.adopted,
+            unsure: false,
             allowed: true,
             pace: None,
         }
@@ -344,6 +348,12 @@ impl Vip {
         self.wanted = None;
         self.stopping |= reason == Reason::Stopping;
         match self.state {
+            State::Away | State::Asking(_) | State::Waiting { .. }
+                if self.stopping && self.unsure =>
+            {
+                self.remove(around, reason);
+                return;
+            }
             State::Asking(_) | State::Waiting { .. } if !self.anticipated || self.stopping => {
                 self.become_state(around.now, State::Away);
             }
@@ -512,6 +522,7 @@ impl Vip {
 
     /// The kernel's answer to [`Action::RemoveAddress`].
     pub fn handle_removed(&mut self, around: &mut Surroundings<'_>, result: Result<(), String>) {
+        self.unsure &= result.is_err();
         let State::Removing { reason, refused, .. } = &mut self.state else {
             return;
         };

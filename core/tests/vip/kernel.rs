@@ -125,3 +125,26 @@ fn after_a_release_the_successor_is_given_a_whole_question() {
     let missed = |action: &standin_core::Action| matches!(action, standin_core::Action::Report(report) if report.name() == "nobody-answers");
     assert_eq!(stage.times(start, missed), [WINDOW]);
 }
+
+/// The renewals may have been made and the answers to them lost.
+#[test]
+fn what_was_given_up_for_gone_is_removed_at_a_stop_all_the_same() {
+    for confirmed in [false, true] {
+        let mut stage = Stage::held(AT_BRAIN);
+        // Nothing is confirmed to be renewed for two seconds.
+        while stage.vip.place() != Place::Asking {
+            stage.run(ms(10));
+        }
+        if confirmed {
+            stage.removed();
+        }
+        stage.done.clear();
+        stage.act(|vip, around| vip.unwant(around, Reason::Stopping));
+        assert_eq!(stage.did(removes), !confirmed);
+        assert_eq!(stage.vip.is_on_host(), !confirmed);
+        if !confirmed {
+            stage.removed();
+        }
+        assert_eq!(stage.vip.place(), Place::Away);
+    }
+}
