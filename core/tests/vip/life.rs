@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standin_core::config::{ADDRESS_LIFETIME, Home};
+use standin_core::config::{ADDRESS_LIFETIME, Home, RENEW_INTERVAL};
 use standin_core::decide::{Cause, Reason};
 use standin_core::vip::{Place, Vip};
 use standin_core::{Action, Instant};
@@ -125,6 +125,25 @@ fn one_of_a_crowd_is_announced_shortly_and_then_wholly() {
     let all = stage.done.iter().filter(|(_, action)| announces(action));
     let times: Vec<Duration> = all.map(|(at, _)| at.since(start)).collect();
     assert_eq!(times, [Duration::ZERO, ms(12), ms(12)]);
+}
+
+/// A thousand of a crowd are renewed together, the next some time before them, and none so soon that it
+/// would be renewed twice as often.
+#[test]
+fn a_crowd_is_renewed_at_different_times() {
+    let ahead = [(0, 0), (999, 0), (1000, 25), (9_999, 225), (20_000, 260), (60_000, 260)];
+    for (position, ahead) in ahead {
+        let mut stage = Stage::new(AT_BRAIN);
+        stage.vip = stage.vip.among(position, 60_001);
+        stage.want();
+        stage.run(WINDOW);
+        let start = stage.now;
+        stage.added();
+        stage.done.clear();
+        stage.run(RENEW_INTERVAL);
+        let first = stage.times(start, adds)[0];
+        assert_eq!(first + ms(ahead), RENEW_INTERVAL, "{position}");
+    }
 }
 
 /// A lease may end between one announcement and the next.
