@@ -515,6 +515,8 @@ impl Guard {
             }
         }
         held.sort_unstable_by_key(|held| held.ip);
+        // Of a set that the kernel makes larger meanwhile, it shows some elements twice.
+        held.dedup_by_key(|held| held.ip);
         Ok(held)
     }
 

@@ -91,6 +91,9 @@ impl Guard {
                 }
             }
         }
+        // As in `held`: some may be shown twice.
+        managed.sort_unstable();
+        managed.dedup();
         Ok(managed)
     }
 
