@@ -557,11 +557,14 @@ impl Vip {
     }
 
     /// The network may have changed its mind about us (a host came back, a partition healed): say
-    /// again where this address is.
+    /// again where this address is. A fellow that had it too is not waited for any longer: who keeps it is
+    /// settled by heartbeats, and the neighbours may have believed the other last.
     pub fn announce_again(&mut self, around: &mut Surroundings<'_>) {
-        if let State::Held(held) = &mut self.state
-            && held.may_announce()
-        {
+        let State::Held(held) = &mut self.state else { return };
+        if held.contested.as_ref().is_some_and(|other| around.peer_macs.contains(&other.by)) {
+            held.contested = None;
+        }
+        if held.may_announce() {
             held.announcer.restart(around.now);
             self.announce(around);
         }

@@ -409,3 +409,25 @@ fn a_fellow_whose_kernel_has_it_too_is_a_conflict_when_it_was_asked() {
         assert_eq!(stage.said(), said);
     }
 }
+
+/// The neighbours may have believed a fellow last that has given it up since.
+#[test]
+fn after_a_dispute_among_fellows_the_holder_announces_at_once() {
+    for (by, told) in [(LARRY, true), (HIGHER, false)] {
+        let mut stage = Stage::held(Home::Cluster);
+        while !stage.did(is_question) {
+            stage.run_confirming(ms(100));
+        }
+        if by == LARRY {
+            stage.act(|vip, around| vip.handle_fellow(around, by));
+        } else {
+            stage.hear(asserts(by));
+        }
+        assert!(stage.vip.is_contested());
+        stage.done.clear();
+        stage.act(Vip::announce_again);
+        // A stranger is waited for.
+        assert_eq!(stage.did(announces), told);
+        assert_eq!(stage.vip.is_contested(), !told);
+    }
+}
