@@ -37,6 +37,12 @@ fn voting(nodes: usize, witnesses: usize, length: Duration) -> Scenario {
     scenario
 }
 
+/// The same on hosts whose kernels end no lease.
+fn unguarded(nodes: usize, witnesses: usize, length: Duration) -> Scenario {
+    let quorum = Some(QuorumPlan { length, guarded: false, fence: false });
+    Scenario { quorum, ..voting(nodes, witnesses, length) }
+}
+
 /// A world that has settled.
 fn settled(scenario: Scenario) -> World {
     let mut world = World::new(scenario, Random::new(1), true);
@@ -83,9 +89,7 @@ fn without_a_majority_nobody_answers() {
 /// What is left to the next run has only the lifetime of its address to end it.
 #[test]
 fn what_is_left_behind_without_nftables_is_gone_before_the_lease() {
-    let mut scenario = voting(2, 1, ms(5000));
-    scenario.quorum = Some(QuorumPlan { length: ms(5000), guarded: false, fence: false });
-    let mut world = World::new(scenario, Random::new(1), true);
+    let mut world = World::new(unguarded(2, 1, ms(5000)), Random::new(1), true);
     world.run(ms(20_000));
     assert_held(&world, PINKY);
     world.operate(&Operation::StopKeeping(PINKY));
@@ -154,9 +158,7 @@ fn a_short_lease_outlasts_a_process_that_is_kept_waiting() {
 /// until when, died with it: the next run may not renew them for a lease that it does not have.
 #[test]
 fn without_nftables_what_a_killed_run_left_is_not_kept_alive_without_a_lease() {
-    let mut scenario = voting(2, 1, ms(5000));
-    scenario.quorum = Some(QuorumPlan { length: ms(5000), guarded: false, fence: false });
-    let mut world = World::new(scenario, Random::new(1), true);
+    let mut world = World::new(unguarded(2, 1, ms(5000)), Random::new(1), true);
     world.run(ms(12_000));
     assert_held(&world, PINKY);
     for step in 0..4 {
