@@ -259,8 +259,7 @@ fn claim(world: &World<'_>, setting: Setting) -> Result<Value> {
     let wanted: BTreeSet<Ipv4Addr> = pair.addresses().into_iter().collect();
     let first = wait_all_announced(&wire, &wanted, world)?;
     let verdict_ns = pair.verdict_ns(mark, TAKEOVER_WITHIN)?;
-    let at = |pick: fn(u64, u64) -> u64| first.values().copied().reduce(pick).context("announced");
-    let (begun, done) = (at(u64::min)?, at(u64::max)?);
+    let (begun, done) = ends(&first)?;
     ensure!(
         verdict_ns <= begun,
         "the verdict that was told came {} ms after the first announcement: another was not told",
@@ -297,10 +296,15 @@ fn frames(world: &World<'_>, count: u32) -> Result<Value> {
         }
     }
     let first = wait_all_announced(&wire, &wanted, world)?;
-    let (begun, done) =
-        first.values().fold((u64::MAX, 0), |(least, most), at| (least.min(*at), most.max(*at)));
+    let (begun, done) = ends(&first)?;
     let took = Duration::from_nanos(done.saturating_sub(begun));
     Ok(json!({ "first_to_last_ms": milliseconds(took) }))
+}
+
+/// When the first of them was announced, and the last.
+fn ends(first: &BTreeMap<Ipv4Addr, u64>) -> Result<(u64, u64)> {
+    let at = |pick: fn(u64, u64) -> u64| first.values().copied().reduce(pick).context("announced");
+    Ok((at(u64::min)?, at(u64::max)?))
 }
 
 /// When all but one of so many parts of the addresses were announced.
