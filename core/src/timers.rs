@@ -200,6 +200,7 @@ mod tests {
     use alloc::collections::BTreeMap;
 
     use super::*;
+    use crate::random::Random;
 
     #[test]
     fn a_key_has_one_deadline_and_the_earliest_comes_first() {
@@ -237,14 +238,8 @@ mod tests {
 
     #[test]
     fn any_order_of_setting_gives_the_order_of_time() {
-        // xorshift32: the same sequence every time.
-        let mut state = 0x9e37_79b9_u32;
-        let mut draw = |below: u32| {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            state % below
-        };
+        let mut random = Random::new(1);
+        let mut draw = |below: u64| (random.next() % below) as u32;
         let (mut timers, mut known) = (Timers::default(), BTreeMap::new());
         for _ in 0..5000 {
             let number = draw(40);

@@ -125,6 +125,10 @@ fn preceding(address: IpAddr) -> Option<IpAddr> {
 mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn v4(number: u32) -> IpAddr {
@@ -144,37 +148,35 @@ mod tests {
         assert_eq!(map.iter().count(), 10_000);
     }
 
-    #[test]
-    fn it_is_a_map_like_any_other() {
-        // xorshift32: the same sequence every time.
-        let mut state = 0x9e37_79b9_u32;
-        let mut draw = |below: u32| {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            state % below
-        };
-        let (mut map, mut known) = (AddressMap::default(), BTreeMap::new());
-        for _ in 0..20_000 {
-            let (address, value) = (v4(draw(40)), draw(3));
-            if draw(3) == 0 {
-                assert_eq!(map.remove(address), known.remove(&address));
-            } else {
-                assert_eq!(map.insert(address, value), known.insert(address, value));
+    proptest! {
+        #[test]
+        fn it_is_a_map_like_any_other(
+            steps in vec((0u32..40, option::of(0u8..3), 0u32..40), 0..400),
+            end in 0u32..40,
+        ) {
+            let (mut map, mut known) = (AddressMap::default(), BTreeMap::new());
+            for (number, value, other) in steps {
+                let address = v4(number);
+                let before = match value {
+                    Some(value) => (map.insert(address, value), known.insert(address, value)),
+                    None => (map.remove(address), known.remove(&address)),
+                };
+                prop_assert_eq!(before.0, before.1);
+                prop_assert_eq!(map.get(v4(other)), known.get(&v4(other)));
+                let touch = map.ranges.iter().zip(map.ranges.iter().skip(1)).any(
+                    |((_, (end, one)), (first, (_, other)))| {
+                        following(*end) == Some(*first) && one == other
+                    },
+                );
+                prop_assert!(!touch, "{:?}", map.ranges);
             }
-            let other = v4(draw(40));
-            assert_eq!(map.get(other), known.get(&other));
-            let touch = map.ranges.iter().zip(map.ranges.iter().skip(1)).any(
-                |((_, (end, one)), (first, (_, other)))| {
-                    following(*end) == Some(*first) && one == other
-                },
-            );
-            assert!(!touch, "{:?}", map.ranges);
+            let all = |known: &BTreeMap<IpAddr, u8>| known.clone().into_iter().collect::<Vec<_>>();
+            let listed = |map: &AddressMap<u8>| map.iter().map(|(a, v)| (a, *v)).collect::<Vec<_>>();
+            prop_assert_eq!(listed(&map), all(&known));
+            map.retain(|address| address < v4(end));
+            known.retain(|address, _| *address < v4(end));
+            prop_assert_eq!(listed(&map), all(&known));
         }
-        assert!(map.iter().eq(known.iter().map(|(address, value)| (*address, value))));
-        map.retain(|address| address < v4(20));
-        known.retain(|address, _| *address < v4(20));
-        assert!(map.iter().eq(known.iter().map(|(address, value)| (*address, value))));
     }
 
     #[test]
