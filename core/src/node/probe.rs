@@ -97,8 +97,7 @@ impl Watched {
 impl Node {
     /// When a round is due for one host, those that are due soon go along: within half an interval,
     /// so that hosts whose rounds lie apart by any time come together in one interval, and never
-    /// later than they would have gone alone.
-    /// Whether there is one.
+    /// later than they would have gone alone. Gives whether a round is due.
     pub(super) fn gather_rounds(&mut self, due: &mut Vec<Timer>) -> bool {
         let (now, within) = (self.now, self.config.timing.interval / 2);
         if !due.iter().any(|timer| self.is_round_due(*timer)) {

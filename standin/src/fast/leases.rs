@@ -317,10 +317,10 @@ impl FastLoop<'_> {
         let mut found = Leased::default();
         let tables = self.beats.as_ref().and_then(|beats| beats.leases.as_ref());
         for vips in groups {
-            let mut addresses = vips.iter().map(|vip| self.installs[vip.index()].address);
+            let addresses = vips.iter().map(|vip| self.installs[vip.index()].address);
             let first = addresses.clone().next();
             match tables.zip(first).and_then(|(tables, first)| tables.managed.get(&first)) {
-                Some(0) | None => found.addresses.extend(&mut addresses),
+                Some(0) | None => found.addresses.extend(addresses),
                 Some(term) => found.terms.push(*term),
             }
         }
