@@ -2,7 +2,7 @@
 //!
 //! Owns the answers to a question, conflicts, defence, and the home's own claim. Invariant: however
 //! often another host claims an address that is here, it is announced in defence at most once in
-//! [`DEFEND_INTERVAL`](super::DEFEND_INTERVAL), and not at all on schedule until the other has been
+//! [`DEFEND_INTERVAL`], and not at all on schedule until the other has been
 //! quiet for a while; so two such hosts cannot make a war.
 
 use alloc::boxed::Box;
@@ -24,7 +24,7 @@ use crate::wire::mac::Mac;
 const ASK_AGAIN_STANDING_IN: Duration = Duration::from_millis(250);
 /// While somebody answers for this host's own address: the one who can let go says so.
 const ASK_AGAIN_OWN: Duration = Duration::from_secs(1);
-/// So many claimants of one address are named within [`DEFEND_INTERVAL`](super::DEFEND_INTERVAL): each
+/// So many claimants of one address are named within [`DEFEND_INTERVAL`]: each
 /// is a line of the log, a hook and an event, and whoever makes up link-layer addresses has many.
 const NAMED_MOST: u32 = 4;
 /// Another host's question is answered with an announcement at most this often.
