@@ -23,4 +23,4 @@ pub mod settle;
 pub mod world;
 
 pub use scenario::{HostId, Scenario};
-pub use world::{Operation, World};
+pub use world::{Operation, Wire, World};

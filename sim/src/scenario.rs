@@ -191,7 +191,7 @@ impl Scenario {
             1 => Manner::Split,
             _ => Manner::Rough,
         };
-        let dead_after = random.pick(&[ms(200), ms(500), ms(1000), ms(1000)]);
+        let dead_after = random.pick(&[100, 200, 200, 500, 500, 1000, 1000, 1000].map(ms));
         scenario.timing.dead_after = dead_after;
         scenario.timing.interval = Timing::default_interval(dead_after);
         scenario.latency = random.length(ms(1) / 50, ms(1));
