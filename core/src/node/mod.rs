@@ -346,6 +346,20 @@ impl Node {
         &self.config
     }
 
+    /// Whether [`Input::Idle`] may make something of what has *not* arrived: somebody is suspected, an
+    /// address was asked for, a decision is open. Only then has everything to be read before it.
+    pub fn minds_silence(&self) -> bool {
+        let cluster = self.cluster.as_ref();
+        let suspected = self.peers.iter().any(|watched| watched.peer.is_suspected());
+        suspected
+            || self.undecided
+            || !self.touched.is_empty()
+            || cluster.is_some_and(|cluster| {
+                let mut members = cluster.members.iter();
+                cluster.leases.is_some() || members.any(|member| member.daemon.is_suspected())
+            })
+    }
+
     /// All that has arrived is read: judge, decide, claim.
     fn handle_idle(&mut self) {
         for id in self.peer_ids() {

@@ -26,6 +26,10 @@ impl Touched {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
     /// All of them. They stay in the list until [`Touched::reuse`], so that whoever looks at one need
     /// not mind that this touches it.
     pub(super) fn take(&mut self) -> Vec<VipId> {

@@ -26,6 +26,8 @@ use crate::scenario::HostId;
 
 /// What the sockets of a process hold; the rest is lost.
 const INBOX_MOST: usize = 2000;
+/// Of a hundred times that something waits and nothing hangs on it, so many it waits on.
+const READS_LESS: u64 = 20;
 /// More turns in a second than anything here can need.
 const TURNS_MOST: u32 = 20_000;
 /// Heartbeats that an attacker keeps.
@@ -269,7 +271,11 @@ impl World {
                 process.decided_at = self.now;
             }
             Work::Receive => {
-                if let Some(waiting) = process.inbox.pop_front() {
+                // As the shell, which leaves the rest to the next turn where nothing hangs on it.
+                let waits = !process.inbox.is_empty() && !process.node.minds_silence();
+                if !(waits && self.random.percent(READS_LESS))
+                    && let Some(waiting) = process.inbox.pop_front()
+                {
                     process.work.push_front(Work::Receive);
                     process.work.push_front(Work::Stamp(waiting));
                 }

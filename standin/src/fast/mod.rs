@@ -3,8 +3,8 @@
 //! Owns the clock, the timer, the packet, ICMP and netlink sockets, in a cluster those of the
 //! heartbeats, and the [`Node`]. It never logs, resolves a name, opens a file or waits for the slow
 //! loop. Invariant: one turn is overdue
-//! timers first, then everything that has arrived until nothing more is ready, then
-//! [`Input::Idle`], then every action and its acknowledgement; the clock is sampled once for what
+//! timers first, then everything that has arrived until nothing more is ready, or what was found
+//! ready where the core does not mind silence ([`Node::minds_silence`]), then [`Input::Idle`], then every action and its acknowledgement; the clock is sampled once for what
 //! arrived and once for what was acknowledged.
 
 mod act;
@@ -48,6 +48,8 @@ pub use routes::sweep_routes;
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// Messages taken from one socket before the others have their turn.
 const BUDGET: usize = 256;
+/// The timer is set anew when it would fire before this share of the time that is left.
+const TOO_EARLY: (u32, u32) = (3, 4);
 /// Rounds of actions and acknowledgements in one turn.
 const ROUNDS_PER_TURN: usize = 32;
 /// Trouble with a socket is told at most this often.
@@ -370,16 +372,21 @@ impl<'s> FastLoop<'s> {
         self.carry_out(exhausted);
         let next = self.node.poll_timeout().map(|(deadline, _)| deadline);
         self.pulse.turns += 1;
-        self.arm([next, self.stop_by].into_iter().flatten().min())
+        self.arm(at, [next, self.stop_by].into_iter().flatten().min())
     }
 
-    /// Reads until no socket has anything left; whether that came to be.
+    /// Reads until no socket has anything left, or what was found where nothing hangs on the rest; whether
+    /// that came to be.
     fn read_all(&mut self, at: Instant) -> Result<bool> {
         let mut ready = std::mem::take(&mut self.ready);
         let mut exhausted = false;
         for _ in 0..ROUNDS_PER_TURN {
             for found in ready.drain(..) {
                 self.read(at, found)?;
+            }
+            if !self.stale && !self.node.minds_silence() {
+                exhausted = true;
+                break;
             }
             // Only this shows that they are empty: something may have come after the waiting and
             // before the clock was read.
@@ -395,11 +402,15 @@ impl<'s> FastLoop<'s> {
         Ok(exhausted)
     }
 
-    /// Sets the timer, unless it fires early enough as it is: a turn in which nothing is due costs
-    /// less than setting it each time that a deadline moves.
-    fn arm(&mut self, next: Option<Instant>) -> Result<()> {
+    /// Sets the timer, unless it fires early enough as it is, and not by far too early: to set it each
+    /// time that a deadline moves costs more than now and then a turn in which nothing is due, but where
+    /// each heartbeat moves the deadline there would be one for every other.
+    fn arm(&mut self, at: Instant, next: Option<Instant>) -> Result<()> {
         let Some(deadline) = next else { return Ok(()) };
-        if self.armed.is_some_and(|armed| armed <= deadline) {
+        let fires_soon_enough = self.armed.is_some_and(|armed| {
+            armed <= deadline && armed.since(at) * TOO_EARLY.1 >= deadline.since(at) * TOO_EARLY.0
+        });
+        if fires_soon_enough {
             return Ok(());
         }
         self.armed = Some(deadline);
