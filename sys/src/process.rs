@@ -36,7 +36,9 @@ pub trait CommandExt {
     /// ends. Start it from a thread that lives as long as the child shall.
     fn die_with_parent(&mut self) -> &mut Command;
 
-    /// The child starts with no signal blocked, whatever this process has blocked for itself.
+    /// The child starts with no signal blocked and none of those that end a program ignored, whatever
+    /// this process has blocked for itself, or was told to ignore: a shell has what it starts in the
+    /// background ignore `SIGINT`.
     fn with_default_signals(&mut self) -> &mut Command;
 
     /// The child, and whatever it starts, gets no socket to nftables, as on a kernel that has none.
@@ -77,9 +79,18 @@ impl CommandExt for Command {
                 libc::sigemptyset(none.as_mut_ptr());
                 libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut())
             };
-            if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+            if error != 0 {
+                return Err(io::Error::from_raw_os_error(error));
+            }
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+                // SAFETY: the default needs no handler, and a child has no other thread.
+                if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            Ok(())
         };
-        // SAFETY: between fork and exec the closure makes one system call and allocates nothing.
+        // SAFETY: between fork and exec the closure makes system calls and allocates nothing.
         unsafe { self.pre_exec(prepare) }
     }
 

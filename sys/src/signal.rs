@@ -106,6 +106,13 @@ mod tests {
             grep.args(["-q", "^SigBlk:\\s*0*$", "/proc/self/status"]);
             assert!(!grep.status().unwrap().success());
             assert!(grep.with_default_signals().status().unwrap().success());
+            // So it does what this process ignores; the bit of SIGHUP is the last.
+            // SAFETY: nobody sends this program SIGHUP, and it has no handler for it.
+            assert_ne!(unsafe { libc::signal(SIGHUP, libc::SIG_IGN) }, libc::SIG_ERR);
+            let mut grep = std::process::Command::new("grep");
+            grep.args(["-q", "^SigIgn:.*[02468ace]$", "/proc/self/status"]);
+            assert!(!grep.status().unwrap().success());
+            assert!(grep.with_default_signals().status().unwrap().success());
         })
         .join()
         .unwrap();

@@ -89,7 +89,8 @@ fn demo_interrupted(lab: &Lab) -> Result<()> {
         lab.say(format!("interrupted after {after_ms} ms"));
         let mut command = Command::new(lab.standin());
         command.args(["demo"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.die_with_parent().spawn().context("standin did not start")?;
+        command.die_with_parent().with_default_signals();
+        let mut child = command.spawn().context("standin did not start")?;
         std::thread::sleep(Duration::from_millis(after_ms));
         ProcessHandle::open(child.id())?.send_signal(SIGINT)?;
         let status = wait::until("it ends", PATIENCE, || child.try_wait().ok()?)?;
