@@ -170,18 +170,19 @@ impl Pair {
             arriving: [vec![], vec![]],
         };
         while pair.now < now + SETTLED {
-            pair.round(None);
+            pair.round(false);
         }
         pair
     }
 
-    /// One interval. Of one node it is counted, where wanted: it sends if it is due, receives, and looks
-    /// whether anything follows.
-    fn round(&mut self, counted: Option<usize>) {
+    /// One interval. Counted, where wanted: node 1 sends, receives and looks whether anything
+    /// follows.
+    fn round(&mut self, counted: bool) {
         self.now = self.now + self.interval;
-        for me in [0, 1, 0] {
-            self.turn(me, counted == Some(me));
+        for me in [0, 1] {
+            self.turn(me, counted && me == 0);
         }
+        self.turn(0, counted);
     }
 
     fn turn(&mut self, me: usize, counted: bool) {
@@ -200,7 +201,7 @@ impl Pair {
             work();
         }
         for bytes in heartbeats.drain(..) {
-            self.nodes[1 - me].reuse(bytes);
+            node.reuse(bytes);
         }
         self.arriving[me] = heartbeats;
         self.carry_out(me);
@@ -236,10 +237,10 @@ impl Pair {
 }
 
 /// A heartbeat is sent and one is received, and nothing is new.
-fn heartbeats(nodes: u16, vip_count: u32, counted: usize, rounds: u32) {
+fn heartbeats(nodes: u16, vip_count: u32, rounds: u32) {
     let mut pair = Pair::new(nodes, (vip_count, Hold::Each));
     for _ in 0..rounds {
-        pair.round(Some(counted));
+        pair.round(true);
     }
 }
 
@@ -252,7 +253,7 @@ fn renewals(vip_count: u32, rounds: u32) {
     };
     assert!(held(&pair), "node 1 has the lease");
     for _ in 0..rounds {
-        pair.round(Some(0));
+        pair.round(true);
     }
     assert!(held(&pair), "and keeps it");
 }
@@ -336,9 +337,8 @@ fn main() {
     let what = arguments.next().unwrap_or_default();
     let rounds = arguments.next().and_then(|word| word.parse().ok()).unwrap_or(100);
     match what.as_str() {
-        "heartbeats-2-1" => heartbeats(2, 1, 0, rounds),
-        "waits-2-1" => heartbeats(2, 1, 1, rounds),
-        "heartbeats-64-1000" => heartbeats(64, 1000, 0, rounds),
+        "heartbeats-2-1" => heartbeats(2, 1, rounds),
+        "heartbeats-64-1000" => heartbeats(64, 1000, rounds),
         "renewals-2-1" => renewals(1, rounds),
         "renewals-2-1000" => renewals(1000, rounds),
         "answers" => answers(rounds),

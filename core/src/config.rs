@@ -53,10 +53,6 @@ pub const ADDRESS_LIFETIME: Duration = Duration::from_secs(2);
 pub const RENEW_INTERVAL: Duration = Duration::from_millis(520);
 /// So much earlier it is renewed when the node is awake for a round anyway.
 pub(crate) const RENEW_ALONG: Duration = Duration::from_millis(125);
-/// A node that holds nothing is watched by times so many times as long ([`Timing::resting`]).
-const RESTING_TIMES: u32 = 10;
-/// And is dead after so long at the most, where no other is given more.
-const RESTING_MOST: Duration = Duration::from_secs(1);
 /// The shortest and longest `dead_after`.
 pub const DEAD_AFTER: (Duration, Duration) = (Duration::from_millis(5), Duration::from_hours(1));
 
@@ -207,20 +203,6 @@ impl Timing {
     /// The interval unless one is given: a quarter of `dead_after`.
     pub fn default_interval(dead_after: Duration) -> Duration {
         dead_after / 4
-    }
-
-    /// The times for a node of a cluster that holds nothing, of which less hangs on each moment: ten
-    /// times as long, as far as that is no more than [`RESTING_MOST`].
-    #[must_use]
-    pub fn resting(self) -> Self {
-        let dead_after = (self.dead_after * RESTING_TIMES).min(RESTING_MOST);
-        if dead_after <= self.dead_after {
-            return self;
-        }
-        let share = self.dead_after.as_nanos().max(1);
-        let interval = self.interval.as_nanos() * dead_after.as_nanos() / share;
-        let interval = Duration::from_nanos(u64::try_from(interval).unwrap_or(u64::MAX));
-        Self { dead_after, interval, ..self }
     }
 }
 

@@ -25,8 +25,6 @@ use crate::time::Instant;
 /// unanswered with 0.36, so a whole burst does with 0.36^24 = 2e-11; at 40 % with 2e-5 for one kind
 /// and 5e-10 for two.
 pub const BURST_ROUNDS: u32 = 24;
-/// Who is asked has this share of `dead_after` to answer before it is suspected.
-const ANSWER_SHARE: u32 = 10;
 /// A round trip longer than this share of `dead_after` is long.
 const SLOW_SHARE: u32 = 4;
 /// So many long ones in a row, and the path is slow.
@@ -82,8 +80,6 @@ pub enum Change {
 #[derive(Clone, Debug)]
 pub struct Peer {
     timing: Timing,
-    /// From one regular round of ours to the next.
-    pace: Duration,
     life: Life,
     /// The start of the present silence: the last sign of life, or a later moment from which
     /// silence means something again (start, link up, a stall of ours).
@@ -111,7 +107,6 @@ impl Peer {
     pub fn new(timing: Timing, now: Instant) -> Self {
         let mut peer = Self {
             timing,
-            pace: timing.interval,
             life: Life::Unknown,
             silent_since: now,
             heard_at: None,
@@ -162,37 +157,6 @@ impl Peer {
         self.round_trip().filter(|_| self.slow_trips >= SLOW_IN_A_ROW)
     }
 
-    /// By which times it is watched.
-    pub fn timing(&self) -> Timing {
-        self.timing
-    }
-
-    /// It is watched by these times from now on; to be called when it has just been heard, and says by
-    /// that how often it will be.
-    pub fn watch(&mut self, timing: Timing) {
-        if self.patience == self.timing.dead_after {
-            self.patience = timing.dead_after;
-        }
-        self.timing = timing;
-    }
-
-    /// It is watched by these shorter times from now on, and has just been asked. What silence there was
-    /// counts for so much of them that the suspicion begins when that should be answered.
-    pub fn watch_closely(&mut self, timing: Timing, now: Instant) {
-        self.watch(timing);
-        let start = now + timing.dead_after / ANSWER_SHARE - self.suspect_after();
-        if start > self.silent_since {
-            self.start_silence(start);
-        }
-    }
-
-    /// Regular rounds go out so far apart from now on, the next no later than after one such time.
-    pub fn set_pace(&mut self, pace: Duration, now: Instant) {
-        if core::mem::replace(&mut self.pace, pace) > pace {
-            self.next_round = self.next_round.map(|at| at.min(now + pace));
-        }
-    }
-
     /// When the present silence becomes a verdict.
     pub fn deadline(&self) -> Instant {
         self.silent_since + self.patience
@@ -232,17 +196,15 @@ impl Peer {
         (change, due)
     }
 
-    /// If a round is due that belongs to no suspicion: the time from one such round to the next.
-    pub fn is_due(&self, now: Instant) -> Option<Duration> {
-        let due = self.is_regular(now) && self.next_round.is_some_and(|at| at <= now);
-        due.then_some(self.pace)
+    /// Whether a round is due that belongs to no suspicion.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.is_regular(now) && self.next_round.is_some_and(|at| at <= now)
     }
 
-    /// Brings the next round forward to `now` if it belongs to no suspicion and is due within half the
-    /// time between two anyway, of its own or of those that go out now, at `pace`; whether it did. Hosts
-    /// whose rounds are brought together once stay together, and one wake-up serves them all.
-    pub fn hasten(&mut self, now: Instant, pace: Duration) -> bool {
-        let within = self.pace.min(pace) / 2;
+    /// Brings the next round forward to `now` if it is due within `within` anyway and belongs to no
+    /// suspicion; whether it did. Hosts whose rounds are brought together once stay together, and
+    /// one wake-up serves them all.
+    pub fn hasten(&mut self, now: Instant, within: Duration) -> bool {
         let soon = self.next_round.is_some_and(|at| at > now && at <= now + within);
         let hastens = soon && self.is_regular(now);
         if hastens {
@@ -287,7 +249,7 @@ impl Peer {
         self.patience = self.timing.dead_after;
         self.start_silence(now);
         if change.is_some() {
-            let soon = now + self.pace;
+            let soon = now + self.timing.interval;
             self.next_round = self.next_round.map(|_| soon);
         }
         change
@@ -304,13 +266,11 @@ impl Peer {
         whole_round
     }
 
-    /// The round that is due need not be sent: the host is heard by other means. While it is there is
-    /// no need for another either, and once it no longer is, the suspicion has rounds of its own.
-    pub fn skip_round(&mut self, now: Instant) {
+    /// The round that is due need not be sent: the host is heard by other means.
+    pub fn skip_round(&mut self) {
         if self.rounds.pop_back().is_some() {
             self.rounds_sent = self.rounds_sent.saturating_sub(1);
         }
-        self.next_round = Some(now + self.timing.dead_after);
     }
 
     /// Everything that had arrived by `now` has been read: judge.
@@ -326,7 +286,7 @@ impl Peer {
         self.life = Life::Dead { silent_since: self.silent_since };
         self.steady_since = None;
         self.suspected = false;
-        self.next_round = Some(now + self.pace);
+        self.next_round = Some(now + self.timing.interval);
         Some(Change::Died { silent: now.since(self.silent_since), rounds: self.rounds_sent })
     }
 
@@ -423,7 +383,7 @@ impl Peer {
             self.burst_sent += u32::from(self.suspected);
         }
         self.not_sent = 0;
-        let pause = if self.suspected { self.burst_pause(now) } else { self.pace };
+        let pause = if self.suspected { self.burst_pause(now) } else { self.timing.interval };
         self.next_round = Some(now + pause);
     }
 

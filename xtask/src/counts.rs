@@ -19,7 +19,6 @@ const MARGIN: u64 = 5;
 /// Each situation, and how many rounds of it are run.
 const PATHS: &[(&str, u64)] = &[
     ("heartbeats-2-1", 1000),
-    ("waits-2-1", 1000),
     ("heartbeats-64-1000", 20),
     ("renewals-2-1", 1000),
     ("renewals-2-1000", 1000),
@@ -31,7 +30,7 @@ const PATHS: &[(&str, u64)] = &[
 const STEADY: (&str, u64) = ("heartbeats-2-1", 1000);
 const HEAD: &str = "\
 # Instructions of one round of each path in core/examples/counts.rs, and allocations of the core in
-# a thousand heartbeats sent at 10 ms (those that there are renew addresses' lifetimes).
+# a thousand heartbeats sent and received at 10 ms (those that there are renew addresses' lifetimes).
 # `cargo xtask bench counts` counts, and fails when one is exceeded by more than 5 %. After a change
 # that is worth it, `cargo xtask bench counts --update` writes this file; the commit says why.
 ";

@@ -12,7 +12,7 @@ use core::time::Duration;
 
 use super::outside::{self, Accusations};
 use super::settings::{MemberSettings, Settings};
-use crate::config::{Config, PeerId};
+use crate::config::PeerId;
 use crate::heartbeat::{self, Flags, Incarnation, Opened, PathId, Session, VipState, VipStates};
 use crate::histogram::Histogram;
 use crate::peer::{self, Peer};
@@ -69,28 +69,20 @@ pub(crate) struct PathTally {
 }
 
 impl PathTally {
-    /// Whether it is silent by now; says for how long it has carried nothing.
-    pub(crate) fn judge(&mut self, usable: bool, patience: Duration, now: Instant) -> Duration {
+    /// Whether it is silent by now.
+    pub(crate) fn judge(&mut self, usable: bool, patience: Duration, now: Instant) {
         if !usable {
             (self.expected_since, self.silent) = (None, false);
-            return Duration::ZERO;
+            return;
         }
         let since = *self.expected_since.get_or_insert(now);
         let last = self.heard_at.map_or(since, |at| at.max(since));
-        let nothing_for = now.since(last);
-        self.silent = nothing_for >= patience;
-        nothing_for
-    }
-
-    /// Whether it has carried anything since then.
-    pub(crate) fn has_carried_since(&self, since: Instant) -> bool {
-        self.heard_at.is_some_and(|at| at >= since)
+        self.silent = now.since(last) >= patience;
     }
 }
 
 /// A fellow node.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, each set elsewhere")]
 pub(crate) struct Member {
     pub(crate) node: NodeId,
     pub(crate) peer: PeerId,
@@ -117,12 +109,6 @@ pub(crate) struct Member {
     pub(crate) challenged_at: Instant,
     /// It was last answered out of turn then.
     pub(crate) answered_at: Option<Instant>,
-    /// It says that it holds nothing, and may speak seldom.
-    pub(crate) rests: bool,
-    /// Even so it is to speak as often as any other, since then: on one of its paths it is overdue.
-    pub(crate) impatient: Option<Instant>,
-    /// It has heard what was last told, and does not mind if this node speaks seldom.
-    pub(crate) lets_rest: bool,
 }
 
 impl Member {
@@ -150,26 +136,6 @@ impl Member {
             anticipating: false,
             challenged_at: now,
             answered_at: None,
-            rests: false,
-            impatient: None,
-            lets_rest: false,
-        }
-    }
-
-    /// Watched by the times of one that holds nothing.
-    pub(crate) fn is_watched_as_resting(&self, config: &Config) -> bool {
-        self.daemon.timing() != config.timing
-    }
-
-    /// It speaks seldom, and has to be asked.
-    pub(crate) fn is_looked_at(&self, config: &Config) -> bool {
-        self.rests && !self.is_watched_as_resting(config)
-    }
-
-    /// Its paths are looked at by other times from now on: what is not silent yet has them in full.
-    pub(crate) fn expect_anew(&mut self, now: Instant) {
-        for path in self.paths.iter_mut().filter(|path| !path.silent) {
-            path.expected_since = path.expected_since.map(|_| now);
         }
     }
 

@@ -89,10 +89,6 @@ pub(crate) struct Cluster {
     pub(crate) accuses: Accusations,
     /// Something that the others should hear at once.
     pub(crate) news: bool,
-    /// It was last told then, or that nothing is here.
-    pub(crate) told_at: Instant,
-    /// No group is here or comes here, as it was last told.
-    pub(crate) idle: bool,
     /// Under `authority = "quorum"`.
     pub(crate) leases: Option<Leases>,
 }
@@ -127,8 +123,6 @@ impl Cluster {
             silent_links: BTreeSet::new(),
             accuses: Accusations::new(),
             news: true,
-            told_at: now,
-            idle: false,
             leases,
             settings,
         }

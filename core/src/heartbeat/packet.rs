@@ -126,20 +126,16 @@ impl Flags {
     pub const DRAINING: Self = Self(1 << 4);
     /// The sender has just begun and waits until it has heard its peers.
     pub const NEWCOMER: Self = Self(1 << 5);
-    /// The sender holds nothing, and would speak seldom.
-    pub const RESTING: Self = Self(1 << 6);
-    /// The receiver may: it is heard to rest, and not missed before its time.
-    pub const PATIENT: Self = Self(1 << 7);
 
     /// Whether all bits of `flags` are set.
     pub const fn contains(self, flags: Self) -> bool {
         self.0 & flags.0 == flags.0
     }
 
-    /// Without what is about this one packet and the next: the rest says how its sender is.
+    /// Without what is about this one packet: the rest says how its sender is.
     #[must_use]
     pub const fn lasting(self) -> Self {
-        Self(self.0 & !(Self::QUERY.0 | Self::ANSWER.0 | Self::RESTING.0 | Self::PATIENT.0))
+        Self(self.0 & !(Self::QUERY.0 | Self::ANSWER.0))
     }
 
     /// These and those of `flags`.

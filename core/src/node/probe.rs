@@ -99,18 +99,18 @@ impl Node {
     /// so that hosts whose rounds lie apart by any time come together in one interval, and never
     /// later than they would have gone alone. Gives whether a round is due.
     pub(super) fn gather_rounds(&mut self, due: &mut Vec<Timer>) -> bool {
-        let now = self.now;
-        let Some(pace) = due.iter().filter_map(|timer| self.due_round(*timer)).min() else {
+        let (now, within) = (self.now, self.config.timing.interval / 2);
+        if !due.iter().any(|timer| self.is_round_due(*timer)) {
             return false;
-        };
+        }
         for id in self.peer_ids() {
-            if self.peers[id.index()].peer.hasten(now, pace) {
+            if self.peers[id.index()].peer.hasten(now, within) {
                 due.push(Timer::Peer(id));
             }
         }
         if let Some(cluster) = &mut self.cluster {
             for (place, member) in cluster.members.iter_mut().enumerate() {
-                if member.daemon.hasten(now, pace) {
+                if member.daemon.hasten(now, within) {
                     due.push(Cluster::timer(place));
                 }
             }
@@ -118,21 +118,20 @@ impl Node {
         true
     }
 
-    /// If a regular round is due: the time from one to the next.
-    fn due_round(&self, timer: Timer) -> Option<Duration> {
+    fn is_round_due(&self, timer: Timer) -> bool {
         match timer {
             Timer::Peer(id) => self.peers[id.index()].peer.is_due(self.now),
-            Timer::Daemon(place) => {
-                let cluster = self.cluster.as_ref()?;
-                cluster.members.get(place as usize)?.daemon.is_due(self.now)
-            }
+            Timer::Daemon(place) => self.cluster.as_ref().is_some_and(|cluster| {
+                let member = cluster.members.get(place as usize);
+                member.is_some_and(|member| member.daemon.is_due(self.now))
+            }),
             Timer::Check(_)
             | Timer::Group(_)
             | Timer::Lease
             | Timer::Handover(_)
             | Timer::Decision(_)
             | Timer::Stop
-            | Timer::Vip(_) => None,
+            | Timer::Vip(_) => false,
         }
     }
 
@@ -142,7 +141,6 @@ impl Node {
         if let Some(change) = change {
             self.report_peer(id, change);
             self.undecided = true;
-            self.look_closely_for(id);
         }
         // A member whose heartbeats come need not be probed as well,
         // until it is known by which link-layer address it may announce something.
@@ -150,7 +148,7 @@ impl Node {
         let known = !watched.macs.is_empty() || self.is_routed(id);
         let spared = known && self.is_heard_as_member(id) && !watched.peer.is_suspected();
         if round_due && spared {
-            self.peers[id.index()].peer.skip_round(now);
+            self.peers[id.index()].peer.skip_round();
         } else if round_due {
             self.send_round(id);
         }

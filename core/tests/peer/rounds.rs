@@ -8,9 +8,6 @@ use standin_core::peer::{BURST_ROUNDS, Change, ENOUGH_ROUNDS, Life, Peer};
 
 use crate::watch::{DEAD_AFTER, START, Watch, just_under, ms, timing};
 
-/// From one round of a host that is well to the next.
-const PACE: Duration = ms(50);
-
 #[test]
 fn a_slow_answer_is_waited_for() {
     // Round trips of an eighth of dead_after and below are allowed for in the schedule.
@@ -53,20 +50,14 @@ fn a_regular_round_is_brought_forward_and_one_of_a_suspicion_never() {
     let watch = Watch::alive(timing(DEAD_AFTER));
     let (mut peer, now) = (watch.peer, watch.now);
     let next = peer.timeout().expect("a round");
-    let soon = next - DEAD_AFTER / 8;
-    assert!(
-        now < soon
-            && peer.is_due(now).is_none()
-            && peer.is_due(next - Duration::from_nanos(1)).is_none()
-    );
-    assert_eq!(peer.is_due(next), Some(PACE));
-    assert!(!peer.hasten(soon - Duration::from_nanos(1), PACE), "it is not due so soon");
-    assert!(!peer.hasten(next, PACE), "it is due already");
+    let wait = next.since(now);
+    assert!(wait > ms(1) && !peer.is_due(now) && !peer.is_due(next - Duration::from_nanos(1)));
+    assert!(peer.is_due(next));
+    assert!(!peer.hasten(now, just_under(wait)), "it is not due so soon");
+    assert!(!peer.hasten(next, ms(1)), "it is due already");
     assert_eq!(peer.timeout(), Some(next));
-    assert!(!peer.hasten(soon, PACE / 2), "what goes out goes out oftener");
-    assert!(peer.hasten(soon, PACE * 2));
-    let now = soon;
-    assert_eq!((peer.timeout(), peer.is_due(now)), (Some(now), Some(PACE)));
+    assert!(peer.hasten(now, wait));
+    assert_eq!((peer.timeout(), peer.is_due(now)), (Some(now), true));
     // In the silence that follows the rounds become those of a suspicion.
     let mut now = now;
     while !peer.is_suspected() {
@@ -75,7 +66,7 @@ fn a_regular_round_is_brought_forward_and_one_of_a_suspicion_never() {
     }
     peer.handle_timeout(now);
     let next = peer.timeout().expect("a round of the burst");
-    assert!(peer.is_due(next).is_none() && !peer.hasten(next - Duration::from_nanos(1), PACE));
+    assert!(!peer.is_due(next) && !peer.hasten(now, ms(100)));
     assert_eq!(peer.timeout(), Some(next));
 }
 
@@ -188,7 +179,7 @@ fn rounds_that_are_skipped_count_for_no_verdict() {
         watch.now = watch.peer.timeout().expect("it is watched");
         let (_, round) = watch.peer.handle_timeout(watch.now);
         if round && !watch.peer.is_suspected() {
-            watch.peer.skip_round(watch.now);
+            watch.peer.skip_round();
         } else if round {
             sent += 1;
         }
@@ -201,7 +192,7 @@ fn rounds_that_are_skipped_count_for_no_verdict() {
     for _ in 0..200 {
         watch.now = watch.peer.timeout().expect("it is watched");
         if watch.peer.handle_timeout(watch.now).1 {
-            watch.peer.skip_round(watch.now);
+            watch.peer.skip_round();
         }
         assert_eq!(watch.peer.judge(watch.now), None);
     }
@@ -236,13 +227,12 @@ fn a_round_belongs_to_a_suspicion_from_its_very_beginning() {
     watch.run(just_under(ms(100)));
     let begins = START + ms(100);
     assert_eq!(watch.peer.timeout(), Some(begins));
-    assert_eq!(watch.peer.is_due(begins), None);
+    assert!(!watch.peer.is_due(begins));
     let mut watch = Watch::dead(timing(DEAD_AFTER));
     let next = watch.peer.timeout().expect("a round");
-    assert_eq!(watch.peer.is_due(next), Some(PACE));
-    let soon = next - ms(1);
-    assert!(watch.peer.hasten(soon, PACE));
-    assert!(watch.peer.is_due(soon).is_some());
+    assert!(watch.peer.is_due(next));
+    assert!(watch.peer.hasten(watch.now, next.since(watch.now)));
+    assert!(watch.peer.is_due(watch.now));
 }
 
 /// A link that is proven once more, or a stall that was over before the suspicion, takes nothing

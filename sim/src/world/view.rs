@@ -147,13 +147,6 @@ impl World {
         self.believes_drained(id, id)
     }
 
-    /// How many heartbeats a node has made for another since its daemon began.
-    pub fn heartbeats(&self, id: HostId, other: HostId) -> u64 {
-        let process = self.hosts[id].process.as_ref();
-        let status = process.and_then(|process| process.node.cluster_status());
-        status.map_or(0, |status| status.nodes[other].traffic.sent)
-    }
-
     /// Whether a node believes that another is drained.
     pub fn believes_drained(&self, id: HostId, other: HostId) -> bool {
         let process = self.hosts[id].process.as_ref();

@@ -98,8 +98,6 @@ impl Node {
             .header()
             .echo
             .map(|echo| now.since(Instant::from_nanos(echo.stamp.get())).saturating_sub(echo.held));
-        self.note_rest(cluster, member, opened.header());
-        let fellow = &mut cluster.members[member];
         fellow.daemon.handle_heard(now, trip);
         if let Some(trip) = trip {
             fellow.trips.record(trip);
@@ -213,8 +211,6 @@ impl Node {
             }
             fellow.refused = true;
             node.undecided = true;
-            node.watch_host_alone(cluster, member);
-            node.look_closely(cluster);
             node.handle_peer_heard(peer, None);
             if cluster.members[member].daemon.life() == Life::Alive {
                 node.report_daemon_gone(cluster, member);

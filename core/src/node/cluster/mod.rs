@@ -7,7 +7,6 @@
 //! - [`inquire`]: what people ask.
 //! - [`lease`]: the right to hold.
 //! - [`outside`]: checks of what others hold.
-//! - [`rest`]: who holds nothing speaks seldom.
 //! - [`silence`]: links on which nobody is heard.
 //! - [`speak`]: what is sent.
 //! - [`settle`]: who should hold what, and what this node does about it.
@@ -16,7 +15,6 @@ mod hear;
 pub mod inquire;
 mod lease;
 mod outside;
-mod rest;
 mod settle;
 mod silence;
 mod speak;
@@ -92,11 +90,7 @@ impl Node {
     pub(super) fn handle_daemon_timeout(&mut self, member: usize) {
         self.with_cluster(|node, cluster| {
             let Some(fellow) = cluster.members.get_mut(member) else { return };
-            let (change, due) = fellow.daemon.handle_timeout(node.now);
-            if change.is_some() && !fellow.rests {
-                node.look_closely(cluster);
-            }
-            let fellow = &mut cluster.members[member];
+            let (_, due) = fellow.daemon.handle_timeout(node.now);
             if due {
                 if node.now.since(fellow.challenged_at) >= node.config.timing.dead_after {
                     fellow.challenged_at = node.now;
@@ -105,7 +99,6 @@ impl Node {
                 }
                 node.send_heartbeat(cluster, member, false);
                 node.judge_paths(cluster, member);
-                node.pace(cluster, member);
             }
             node.schedule_daemon(cluster, member);
         });
@@ -122,7 +115,6 @@ impl Node {
                 let fellow = &mut cluster.members[member];
                 let Some(Change::Died { .. }) = fellow.daemon.judge(node.now) else { continue };
                 node.undecided = true;
-                node.watch_host_alone(cluster, member);
                 node.schedule_daemon(cluster, member);
                 // A refusal has said so already.
                 if !cluster.members[member].refused {

@@ -199,10 +199,6 @@ impl Node {
             if before == after {
                 break;
             }
-            if matches!(after, Stage::Offered { .. }) {
-                // The receiver may rest, and may have died since it was last heard.
-                self.look_closely(cluster);
-            }
             cluster.news = true;
         }
         let handover = &cluster.groups[group].handover;

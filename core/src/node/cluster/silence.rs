@@ -20,34 +20,27 @@ use crate::peer::Life;
 /// backs this verdict as it does that of a death, so heartbeats alone have to: sixteen at the least,
 /// of which at 20 % loss none comes once in 10^11 times.
 const PATIENCE: u32 = 4;
-/// A path on which so many heartbeats of one that speaks seldom were missed is looked at closely.
-const OVERDUE: u32 = 2;
 /// So many hosts have to be missed on a link.
 const WITNESSES: usize = 2;
 
 impl Node {
     /// It is time for a heartbeat to a member: what have its paths carried?
     pub(super) fn judge_paths(&mut self, cluster: &mut Cluster, member: usize) {
-        let resting = self.config.timing.resting();
+        let patience: Duration = self.config.timing.dead_after * PATIENCE;
         let fellow = &mut cluster.members[member];
         let addresses = &self.config.peers[fellow.peer.index()].addresses;
         if addresses.len() < 2 {
             return;
         }
-        let patience: Duration = fellow.daemon.timing().dead_after * PATIENCE;
-        let (heard, impatient) = (fellow.is_heard(), fellow.impatient);
-        let (mut silent, mut overdue) = (false, false);
+        let heard = fellow.is_heard();
+        let mut silent = false;
         for (number, address) in addresses.iter().enumerate() {
             let Some(link) = address.link else { continue };
             let usable = heard && self.links[link.index()].state.up;
             let path = fellow.path(number);
-            let nothing_for = path.judge(usable, patience, self.now);
+            path.judge(usable, patience, self.now);
             silent |= path.silent;
-            overdue |= path.silent
-                || nothing_for > resting.interval * OVERDUE
-                || impatient.is_some_and(|since| usable && !path.has_carried_since(since));
         }
-        self.note_overdue(cluster, member, overdue);
         if silent || !cluster.silent_links.is_empty() {
             self.judge_links(cluster);
         }

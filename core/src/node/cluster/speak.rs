@@ -58,7 +58,6 @@ impl Node {
     /// Tells every member at once.
     pub(super) fn spread_news(&mut self, cluster: &mut Cluster) {
         if core::mem::take(&mut cluster.news) {
-            self.stay_awake(cluster);
             for member in 0..cluster.members.len() {
                 self.send_heartbeat(cluster, member, false);
             }
@@ -67,9 +66,6 @@ impl Node {
 
     fn header_for(&self, cluster: &mut Cluster, member: usize, answer: bool) -> Header {
         let mut flags = cluster.flags();
-        if self.may_rest(cluster) {
-            flags = flags.with(Flags::RESTING);
-        }
         let (sender, config, incarnation) =
             (cluster.settings.own_id(), cluster.digest(), cluster.incarnation);
         let number = cluster.me().0;
@@ -78,11 +74,8 @@ impl Node {
         let pressed = leases.is_some_and(|leases| leases.presses(fellow.node));
         if answer {
             flags = flags.with(Flags::ANSWER);
-        } else if fellow.daemon.is_suspected() || fellow.is_looked_at(&self.config) || pressed {
+        } else if fellow.daemon.is_suspected() || pressed {
             flags = flags.with(Flags::QUERY);
-        }
-        if fellow.rests && fellow.impatient.is_none() {
-            flags = flags.with(Flags::PATIENT);
         }
         let outgoing = fellow.session.outgoing();
         let echo = fellow
@@ -117,7 +110,6 @@ impl Node {
         let node = cluster.members[member].node;
         let each = (0..cluster.groups.len()).map(|group| self.state_for(cluster, group, node));
         let states: Arc<[VipState]> = each.collect();
-        self.note_idle(cluster, states.iter().all(|state| state.role == Role::Idle));
         cluster.members[member].told = Some(states.clone());
         states
     }
