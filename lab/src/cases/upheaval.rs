@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use standin_sys::signal::{SIGCONT, SIGHUP, SIGSTOP};
+use standin_sys::signal::{SIGCONT, SIGHUP, SIGSTOP, SIGTERM};
 
 use super::cluster::{Cluster, DEAD_AFTER, run, two_vips};
 use super::{Case, alone, beside};
@@ -30,6 +30,11 @@ pub const CASES: &[Case] = &[
         "cluster_reload_control",
         "another control socket, another mode: who asks at the old one is still answered",
         reload_control,
+    ),
+    beside(
+        "cluster_reload_and_stop",
+        "told to read its file and to stop at once, in either order: it stops",
+        reload_and_stop,
     ),
     beside("cluster_stripped", "a VIP that another program strips is put back", stripped),
 ];
@@ -182,6 +187,27 @@ fn key_rotation(lab: &Lab) -> Result<()> {
     let record = client.finish();
     ensure!(record.lost() == 0, "{} of {} were lost", record.lost(), record.sent());
     ensure!(record.moves() == 0, "it moved {} times", record.moves());
+    cluster.stop_all()
+}
+
+fn reload_and_stop(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let cluster = Cluster::start(&world, 2, &two_vips(Family::V4))?;
+    cluster.wait_at_home()?;
+    let path = format!("{}/brain.toml", Lab::directory().display());
+    for signals in [[SIGHUP, SIGTERM], [SIGTERM, SIGHUP]] {
+        let text = fs::read_to_string(&path).context("read the file")?;
+        ensure!(text.contains("\"300ms\""), "{text}");
+        fs::write(&path, text.replace("\"300ms\"", "\"400ms\"")).context("write the file")?;
+        let status = cluster.daemon(1, |daemon| {
+            signals.iter().try_for_each(|signal| daemon.signal(*signal))?;
+            daemon.wait_end(PATIENCE)
+        })?;
+        ensure!(status.success(), "it ended with {status}");
+        cluster.wait_held_by(Family::V4.vip(BRAIN), "pinky")?;
+        cluster.start_node(1)?;
+        cluster.wait_at_home()?;
+    }
     cluster.stop_all()
 }
 

@@ -95,6 +95,10 @@ impl FastLoop<'_> {
                 self.stop(at, keeps);
             }
             Command::ChangeKeys(keys) => self.node.change_keys(*keys),
+            Command::Renew(_) if self.stop_by.is_some() => {
+                let why = "standin was told to stop, and reads no file any more".to_owned();
+                self.tell(at, ToSlow::RenewalRefused { why });
+            }
             Command::Renew(file) => {
                 if let Some(why) = self.voters_unsettled(&file) {
                     self.tell(at, ToSlow::RenewalRefused { why });
