@@ -109,6 +109,31 @@ pub(super) enum Waiting {
     StopKeeping,
 }
 
+impl Waiting {
+    /// Whether it waits in a socket, which may be full: signals and orders are not lost.
+    fn is_packet(&self) -> bool {
+        match self {
+            Self::Frame { .. }
+            | Self::Echo { .. }
+            | Self::Heartbeat { .. }
+            | Self::Refused { .. } => true,
+            Self::Added(..)
+            | Self::Removed(..)
+            | Self::Quieted(..)
+            | Self::Extended(..)
+            | Self::Ended(..)
+            | Self::Fenced(..)
+            | Self::Lost(_)
+            | Self::Link(..)
+            | Self::Check(..)
+            | Self::Drain(..)
+            | Self::Place(..)
+            | Self::Stop
+            | Self::StopKeeping => false,
+        }
+    }
+}
+
 impl Process {
     /// Whether it makes its turns.
     pub(super) fn is_running(&self) -> bool {
@@ -182,7 +207,7 @@ impl World {
     pub(super) fn give(&mut self, id: HostId, input: Waiting) {
         let at = self.now + self.scenario.scheduling;
         let Some(process) = &mut self.hosts[id].process else { return };
-        if process.inbox.len() < INBOX_MOST {
+        if process.inbox.len() < INBOX_MOST || !input.is_packet() {
             process.inbox.push_back(input);
         }
         self.wake(id, at);
@@ -269,6 +294,7 @@ impl World {
             Work::Sample => {
                 process.at = now;
                 process.decided_at = self.now;
+                process.node.handle_timeout(now);
             }
             Work::Receive => {
                 // As the shell, which leaves the rest to the next turn where nothing hangs on it.

@@ -15,6 +15,7 @@ use standin_sys::netlink::AddressSpec;
 use super::leases::{Quieting, Renewal};
 use super::ports::is_link_down;
 use super::{FastLoop, ROUNDS_PER_TURN, now};
+use crate::failure::Result;
 use crate::host::{ADDRESS_PROTO, Install};
 use crate::link::ToSlow;
 
@@ -34,9 +35,9 @@ struct Batch {
 const BATCH_MOST: usize = 512;
 
 impl FastLoop<'_> {
-    /// Carries out everything there is to do, and what follows from its acknowledgements.
-    /// `idle`: everything that had arrived was read before.
-    pub(super) fn carry_out(&mut self, idle: bool) {
+    /// Carries out everything there is to do, and what follows from its acknowledgements; before that
+    /// what has come meanwhile is read.
+    pub(super) fn carry_out(&mut self) -> Result<()> {
         for _ in 0..ROUNDS_PER_TURN {
             self.drain_actions();
             let acknowledged = self.exchange();
@@ -44,10 +45,9 @@ impl FastLoop<'_> {
             if !(acknowledged || answered) {
                 break;
             }
-            if idle {
-                step(&mut self.node, now(), Input::Idle);
-            }
+            self.take_in(now())?;
         }
+        Ok(())
     }
 
     pub(super) fn drain_actions(&mut self) {

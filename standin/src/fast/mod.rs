@@ -360,6 +360,15 @@ impl<'s> FastLoop<'s> {
     }
 
     fn turn(&mut self, at: Instant) -> Result<()> {
+        self.take_in(at)?;
+        self.carry_out()?;
+        let next = self.node.poll_timeout().map(|(deadline, _)| deadline);
+        self.pulse.turns += 1;
+        self.arm(at, [next, self.stop_by].into_iter().flatten().min())
+    }
+
+    /// Does what is due, reads what there is, and lets the core judge.
+    fn take_in(&mut self, at: Instant) -> Result<()> {
         self.node.handle_timeout(at);
         let exhausted = self.read_all(at)?;
         if std::mem::take(&mut self.stale) {
@@ -369,10 +378,7 @@ impl<'s> FastLoop<'s> {
         if exhausted {
             step(&mut self.node, at, Input::Idle);
         }
-        self.carry_out(exhausted);
-        let next = self.node.poll_timeout().map(|(deadline, _)| deadline);
-        self.pulse.turns += 1;
-        self.arm(at, [next, self.stop_by].into_iter().flatten().min())
+        Ok(())
     }
 
     /// Reads until no socket has anything left, or what was found where nothing hangs on the rest; whether
