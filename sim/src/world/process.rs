@@ -26,8 +26,9 @@ use crate::scenario::HostId;
 
 /// What the sockets of a process hold; the rest is lost.
 const INBOX_MOST: usize = 2000;
-/// Of a hundred times that something waits and nothing hangs on it, so many it waits on.
-const READS_LESS: u64 = 20;
+/// Of a hundred times that something has come since the process was woken, and nothing hangs on it, so
+/// many it waits for the next turn.
+const READS_LESS: u64 = 50;
 /// More turns in a second than anything here can need.
 const TURNS_MOST: u32 = 20_000;
 /// Heartbeats that an attacker keeps.
@@ -47,6 +48,8 @@ pub(super) struct Process {
     pub(super) leaving: bool,
     /// It was told to leave everything to the next run.
     pub(super) keeping: bool,
+    /// So much of what waits was there when it was woken, and is not read yet.
+    found: usize,
     /// It makes way for a run with another file.
     pub(super) reload: Option<File>,
     /// What its kernel had of an earlier run.
@@ -180,6 +183,7 @@ impl World {
             freeze: None,
             leaving: false,
             keeping: false,
+            found: 0,
             reload: None,
             adopted,
             started: self.now,
@@ -294,11 +298,15 @@ impl World {
             Work::Sample => {
                 process.at = now;
                 process.decided_at = self.now;
+                process.found = process.inbox.len();
                 process.node.handle_timeout(now);
             }
             Work::Receive => {
-                // As the shell, which leaves the rest to the next turn where nothing hangs on it.
-                let waits = !process.inbox.is_empty() && !process.node.minds_silence();
+                // As the shell: what was there when it was woken is read in any case.
+                let found = process.found;
+                process.found = found.saturating_sub(1);
+                let waits =
+                    found == 0 && !process.inbox.is_empty() && !process.node.minds_silence();
                 if !(waits && self.random.percent(READS_LESS))
                     && let Some(waiting) = process.inbox.pop_front()
                 {
