@@ -445,3 +445,26 @@ fn one_that_is_told_to_stop_is_not_suspected() {
     assert_held(&world, PINKY);
     assert!(!story(&world).contains("probing in a burst"), "{}", story(&world));
 }
+
+#[test]
+fn a_network_that_fails_for_all_and_comes_back_moves_nothing() {
+    for phase in 0..20 {
+        let mut world = settled(Scenario { paths: 2, ..brisk(3) });
+        let changes = world.changes;
+        world.run(ms(phase * 3));
+        // Each is alone on the first segment; all are heard on the second.
+        let nodes = [PINKY, BRAIN, SNOWBALL];
+        for (from, to) in nodes.into_iter().flat_map(|from| nodes.map(|to| (from, to))) {
+            if from != to {
+                world.operate(&Operation::Cut(0, from, to, true));
+            }
+        }
+        world.run(ms(2000));
+        world.operate(&Operation::Mend(0));
+        world.run(ms(2000));
+        assert_held(&world, PINKY);
+        assert_eq!(world.changes, changes, "{phase}\n{}", story(&world));
+        let told = |what| story(&world).contains(what);
+        assert!(told("it counts as down") && told("somebody is heard on eth0 again"), "{phase}");
+    }
+}

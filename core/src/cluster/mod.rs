@@ -19,7 +19,7 @@ pub mod outside;
 pub mod report;
 pub mod settings;
 
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
@@ -63,6 +63,17 @@ impl core::fmt::Debug for Nonces {
     }
 }
 
+/// A link on which nobody is heard, or was not until a moment ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Silence {
+    /// Nobody is heard on it now.
+    pub(crate) lasts: bool,
+    /// When it was found to be silent, or that it is not any more.
+    pub(crate) since: Instant,
+    /// That was so long ago that whoever hears the same has found it as well.
+    pub(crate) settled: bool,
+}
+
 /// The cluster as one of its nodes sees it.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each set elsewhere")]
@@ -83,8 +94,9 @@ pub(crate) struct Cluster {
     pub(crate) keeping: bool,
     /// Neither a member nor a reference address answers.
     pub(crate) isolated: bool,
-    /// Links on which nobody is heard though fellows are heard by other paths.
-    pub(crate) silent_links: BTreeSet<LinkId>,
+    /// Links on which nobody is heard, or was not until a moment ago, though fellows are heard by other
+    /// paths.
+    pub(crate) silent_links: BTreeMap<LinkId, Silence>,
     /// The holders of which this node gets no answer.
     pub(crate) accuses: Accusations,
     /// Something that the others should hear at once.
@@ -120,7 +132,7 @@ impl Cluster {
             leaving: false,
             keeping: false,
             isolated: false,
-            silent_links: BTreeSet::new(),
+            silent_links: BTreeMap::new(),
             accuses: Accusations::new(),
             news: true,
             leases,

@@ -2,10 +2,10 @@
 //!
 //! Owns the clock, the timer, the packet, ICMP and netlink sockets, in a cluster those of the
 //! heartbeats, and the [`Node`]. It never logs, resolves a name, opens a file or waits for the slow
-//! loop. Invariant: one turn is overdue
-//! timers first, then everything that has arrived until nothing more is ready, or what was found
-//! ready where the core does not mind silence ([`Node::minds_silence`]), then [`Input::Idle`], then every action and its acknowledgement; the clock is sampled once for what
-//! arrived and once for what was acknowledged.
+//! loop. Invariant: one turn is overdue timers first, then everything that has arrived until nothing
+//! more is ready, or what was found ready where the core does not mind silence
+//! ([`Node::minds_silence`]), then [`Input::Idle`], then every action and its acknowledgement; the clock
+//! is sampled once for what arrived and once for what was acknowledged.
 
 mod act;
 mod beats;

@@ -122,10 +122,8 @@ impl Node {
             Service::Failing(_) => Health::Bad,
         };
         // Without the group's addresses there is no link of its on this host.
-        let carries = |vip: &VipId| {
-            let link = self.vips[vip.index()].link();
-            self.links[link.index()].state.up && !cluster.silent_links.contains(&link)
-        };
+        let holds = holding != Holding::No;
+        let carries = |vip: &VipId| self.carries(cluster, self.vips[vip.index()].link(), holds);
         let link_up = !vips.is_empty() && vips.iter().all(carries);
         let doubted = cluster.groups[group].doubt.is_doubted();
         Standing { holding, health, link_up, eligible_for: None, doubted }

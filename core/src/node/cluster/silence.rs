@@ -7,12 +7,11 @@
 //! Invariant: a link is silent only by the word of two hosts or more, each of which would be heard on
 //! it: of a single one this node cannot know on whose side the fault is.
 
-use alloc::collections::BTreeSet;
 use core::time::Duration;
 
 use super::Node;
-use crate::cluster::Cluster;
 use crate::cluster::report::ClusterReport;
+use crate::cluster::{Cluster, Silence};
 use crate::config::LinkId;
 use crate::peer::Life;
 
@@ -20,6 +19,9 @@ use crate::peer::Life;
 /// backs this verdict as it does that of a death, so heartbeats alone have to: sixteen at the least,
 /// of which at 20 % loss none comes once in 10^11 times.
 const PATIENCE: u32 = 4;
+/// So many times `dead-after` pass until all have found the same of a network that has failed, or works
+/// again, for all: two heartbeats at the most lie between their verdicts.
+const GRACE: u32 = 1;
 /// So many hosts have to be missed on a link.
 const WITNESSES: usize = 2;
 
@@ -47,26 +49,48 @@ impl Node {
     }
 
     fn judge_links(&mut self, cluster: &mut Cluster) {
-        let silent: BTreeSet<LinkId> =
-            self.link_ids().filter(|link| self.is_silent(cluster, *link)).collect();
-        if silent == cluster.silent_links {
-            return;
-        }
-        let before = core::mem::replace(&mut cluster.silent_links, silent);
-        self.undecided = true;
+        let grace = self.config.timing.dead_after * GRACE;
         for link in self.link_ids() {
-            let (was, is) = (before.contains(&link), cluster.silent_links.contains(&link));
-            // One whose carrier has gone meanwhile has a word of its own.
-            if was == is || !self.links[link.index()].state.up {
+            let before = cluster.silent_links.get(&link).copied();
+            let lasts = self.is_silent(cluster, link);
+            if before.is_none() && !lasts {
                 continue;
             }
-            let link = self.links[link.index()].name.clone();
-            self.report_cluster(if is {
-                ClusterReport::LinkSilent { link }
-            } else {
-                ClusterReport::LinkHeard { link }
-            });
+            let turned = before.is_none_or(|before| before.lasts != lasts);
+            let since = before.filter(|_| !turned).map_or(self.now, |before| before.since);
+            let settled = self.now.since(since) >= grace;
+            let after = (lasts || !settled).then_some(Silence { lasts, since, settled });
+            if after == before {
+                continue;
+            }
+            match after {
+                Some(after) => cluster.silent_links.insert(link, after),
+                None => cluster.silent_links.remove(&link),
+            };
+            self.undecided = true;
+            // One whose carrier has gone meanwhile has a word of its own.
+            if turned && self.links[link.index()].state.up {
+                let link = self.links[link.index()].name.clone();
+                self.report_cluster(if lasts {
+                    ClusterReport::LinkSilent { link }
+                } else {
+                    ClusterReport::LinkHeard { link }
+                });
+            }
         }
+    }
+
+    /// Whether a link carries what is on it, for a node that holds something there or for one that might.
+    /// Who might believes at once that it does not, and later that it does again; who holds something
+    /// there the other way round. So where the network itself fails, and comes back, for all of them,
+    /// nobody is better off at any moment, and nothing moves.
+    pub(super) fn carries(&self, cluster: &Cluster, link: LinkId, holds: bool) -> bool {
+        let carries = match cluster.silent_links.get(&link) {
+            None => true,
+            Some(silence) if silence.lasts => holds && !silence.settled,
+            Some(_) => holds,
+        };
+        self.links[link.index()].state.up && carries
     }
 
     fn is_silent(&self, cluster: &Cluster, link: LinkId) -> bool {
