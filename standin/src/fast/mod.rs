@@ -48,8 +48,6 @@ pub use routes::sweep_routes;
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// Messages taken from one socket before the others have their turn.
 const BUDGET: usize = 256;
-/// The timer is set anew when it would fire before this share of the time that is left.
-const TOO_EARLY: (u32, u32) = (3, 4);
 /// Rounds of actions and acknowledgements in one turn.
 const ROUNDS_PER_TURN: usize = 32;
 /// Trouble with a socket is told at most this often.
@@ -364,7 +362,7 @@ impl<'s> FastLoop<'s> {
         self.carry_out()?;
         let next = self.node.poll_timeout().map(|(deadline, _)| deadline);
         self.pulse.turns += 1;
-        self.arm(at, [next, self.stop_by].into_iter().flatten().min())
+        self.arm([next, self.stop_by].into_iter().flatten().min())
     }
 
     /// Does what is due, reads what there is, and lets the core judge.
@@ -408,15 +406,11 @@ impl<'s> FastLoop<'s> {
         Ok(exhausted)
     }
 
-    /// Sets the timer, unless it fires early enough as it is, and not by far too early: to set it each
-    /// time that a deadline moves costs more than now and then a turn in which nothing is due, but where
-    /// each heartbeat moves the deadline there would be one for every other.
-    fn arm(&mut self, at: Instant, next: Option<Instant>) -> Result<()> {
+    /// Sets the timer, unless it fires early enough as it is: a turn in which nothing is due costs
+    /// less than setting it each time that a deadline moves.
+    fn arm(&mut self, next: Option<Instant>) -> Result<()> {
         let Some(deadline) = next else { return Ok(()) };
-        let fires_soon_enough = self.armed.is_some_and(|armed| {
-            armed <= deadline && armed.since(at) * TOO_EARLY.1 >= deadline.since(at) * TOO_EARLY.0
-        });
-        if fires_soon_enough {
+        if self.armed.is_some_and(|armed| armed <= deadline) {
             return Ok(());
         }
         self.armed = Some(deadline);
