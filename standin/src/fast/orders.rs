@@ -95,12 +95,8 @@ impl FastLoop<'_> {
                 self.stop(at, keeps);
             }
             Command::ChangeKeys(keys) => self.node.change_keys(*keys),
-            Command::Renew(_) if self.stop_by.is_some() => {
-                let why = "standin was told to stop, and reads no file any more".to_owned();
-                self.tell(at, ToSlow::RenewalRefused { why });
-            }
             Command::Renew(file) => {
-                if let Some(why) = self.voters_unsettled(&file) {
+                if let Some(why) = self.keeps_its_file(&file) {
                     self.tell(at, ToSlow::RenewalRefused { why });
                     return Answer::Done;
                 }
@@ -112,8 +108,12 @@ impl FastLoop<'_> {
         Answer::Done
     }
 
-    /// Why other voters, or the same in another order, cannot be taken over now.
-    fn voters_unsettled(&self, file: &ClusterFile) -> Option<String> {
+    /// Why another file cannot be taken over now: this run ends, or the file has other voters, or the
+    /// same in another order, before those of the last change are settled.
+    fn keeps_its_file(&self, file: &ClusterFile) -> Option<String> {
+        if self.stop_by.is_some() {
+            return Some("standin was told to stop, and reads no file any more".to_owned());
+        }
         let same = self.names.iter().map(|name| &**name).eq(voters(file));
         let judged = self.node.judge_voters_settled(&voters(file));
         judged.err().filter(|_| !same).map(|refused| refused.to_string())
