@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use standin_core::config::{PeerId, VipId};
 use standin_core::wire::frame::Frame;
@@ -18,6 +19,9 @@ use standin_core::{Input, Instant, step};
 use standin_sys::netlink::nftables::{Guard, Leftover, Managed};
 
 use super::{FastLoop, now};
+
+/// From a look at the sign of life until the first of this run's own.
+const ADOPTABLE: Duration = Duration::from_millis(250);
 
 /// Which tables a run has, and what they keep silent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,6 +89,13 @@ pub(super) struct Quieting {
 /// not live to end. Where nftables cannot be asked there are none.
 pub fn left_quiet(tables: &str) -> Vec<IpAddr> {
     Guard::left_quiet(tables).unwrap_or_default()
+}
+
+/// Whether the kernel still answers for what a killed run with these tables held as routes, and will
+/// until this one can say that it lives. If not, another may have them by now. Where nftables cannot be
+/// asked nothing is adopted.
+pub fn left_alive(tables: &str) -> bool {
+    Guard::sign_left(tables).ok().flatten().is_some_and(|left| left >= ADOPTABLE)
 }
 
 impl Leases {

@@ -38,7 +38,7 @@ use crate::host::{Install, Prepared, RealKernel, os};
 use crate::link::{Orders, Pulse, ToFast, ToSlow};
 use beats::{BEATS, Noise};
 pub use beats::{Beats, path};
-pub use leases::{GuardPlan, left_quiet};
+pub use leases::{GuardPlan, left_alive, left_quiet};
 use ports::Port;
 use routes::Routes;
 pub use routes::sweep_routes;

@@ -176,6 +176,14 @@ impl Plan {
         disowned
     }
 
+    /// Adopts nothing that is held as a route: a route stays when its time is over, and another may have
+    /// its addresses by now.
+    pub(super) fn disown_routes(&mut self) {
+        for (vip, install) in self.vips.iter_mut().zip(&self.installs) {
+            vip.adopted &= !install.route;
+        }
+    }
+
     /// A host to watch; its addresses follow.
     pub(super) fn add_peer(&mut self, name: &str) {
         self.peers.push(Peer { name: name.into(), addresses: Vec::new() });

@@ -186,7 +186,9 @@ fn sign_of_life() {
     assert!(world.right.run(Support::probe).unwrap().covers_routes());
     let mut guard = world.guard(Leftover::Replace);
     world.change(&[(true, block([10, 9, 1, 0], 24)), (true, block([10, 9, 2, 0], 24))]);
+    let left = |world: &World| world.right.run(|| Guard::sign_left(NAME)).unwrap();
     assert!(!world.answers([10, 9, 1, 0]) && !world.answers([10, 9, 1, 255]));
+    assert_eq!(left(&world), None);
     // What is not in the set is nobody's business.
     world.serves([10, 9, 2, 1]);
     for ip in [[10, 9, 1, 0], [10, 9, 1, 255]] {
@@ -196,6 +198,8 @@ fn sign_of_life() {
         });
     }
     let end = boottime_ns() + 600_000_000;
+    let signed = left(&world);
+    assert!(signed.is_some_and(|left| left <= Duration::from_millis(600)), "{signed:?}");
     eventually("it ends", || {
         let asked = boottime_ns();
         let answered = world.answers([10, 9, 1, 9]);
@@ -203,6 +207,7 @@ fn sign_of_life() {
         assert!(!answered || asked < end + 20_000_000, "{} ns too late", asked - end);
         (!answered).then_some(())
     });
+    assert_eq!(left(&world), None);
     // Renewed for longer than it lives, it stays.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(900) {
@@ -244,6 +249,11 @@ fn restart() {
     let fresh = world.right.run(|| Guard::install::<IpAddr>(NAME, &[], Leftover::Replace));
     let error = fresh.unwrap().sign_life(Duration::from_secs(1)).unwrap_err();
     assert_eq!(error.errno(), Some(libc::ENOENT), "{error}");
+    // Without routes, and without tables.
+    for _ in 0..2 {
+        assert_eq!(world.right.run(|| Guard::sign_left(NAME)).unwrap(), None);
+        let _ = world.right.run(|| Guard::remove_named(NAME));
+    }
 }
 
 /// What a claim and a renewal of 10 000 addresses cost, as routes and one by one.

@@ -16,6 +16,7 @@ use super::guard::{Guard, Support};
 use super::ranges::{Range, ranges_of};
 use super::scheme::{self, ROUTED_FAMILIES};
 use super::set::Key;
+use super::socket::NetfilterSocket;
 use super::transaction::{Table, Transaction};
 use crate::error::{Error, Result};
 
@@ -60,6 +61,27 @@ impl Guard {
             }
         }
         self.socket.commit(transaction)
+    }
+
+    /// How long the sign of life of a process that died is there yet: its tables outlive it. None
+    /// where it has run out, or was never given.
+    pub fn sign_left(name: &str) -> Result<Option<Duration>> {
+        let mut socket = NetfilterSocket::open()?;
+        let mut left = None;
+        for family in ROUTED_FAMILIES {
+            let elements = match socket.elements(Table { family, name }, scheme::ALIVE) {
+                Ok(elements) => elements,
+                Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            // There is no element but the sign.
+            let Some(ends) = elements.first().and_then(|sign| sign.expires_in_ms) else {
+                return Ok(None);
+            };
+            let ends = Duration::from_millis(ends);
+            left = Some(left.map_or(ends, |before: Duration| before.min(ends)));
+        }
+        Ok(left)
     }
 
     pub(super) fn check_routes(&self, ranges: &[Range]) -> Result<()> {
