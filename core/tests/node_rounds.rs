@@ -205,3 +205,46 @@ fn addresses_are_renewed_in_time_where_rounds_are_rare() {
         assert!(renewals.len() >= 38, "{interval:?}: {}", renewals.len());
     }
 }
+
+/// The kernel's word on ten thousand comes by and by, and rounds come in between: all that would scatter
+/// their renewals, each of which wakes the process.
+#[test]
+fn a_crowd_is_renewed_at_few_moments_and_stays_so() {
+    let crowd =
+        |number: u32| Vip { address: IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number)), ..own(0) };
+    let mut node = node_with(1, Duration::from_millis(250), (0..10_000).map(crowd).collect());
+    let mut now = Instant::from_nanos(0);
+    let mut renewed = vec![now; 10_000];
+    let mut moments = Vec::new();
+    while now < at(20_000) {
+        step(&mut node, now, Input::Idle);
+        let (mut probed, mut added) = (false, 0_u32);
+        while let Some(action) = node.poll_action() {
+            match action {
+                Action::SendFrame { probes: Some(_), .. } => probed = true,
+                Action::AddAddress { vip, .. } => {
+                    if now > at(5000) {
+                        let pause = now.since(renewed[vip.index()]);
+                        assert!(pause <= Duration::from_millis(525), "{vip:?}: {pause:?}");
+                    }
+                    renewed[vip.index()] = now;
+                    added += 1;
+                    let acknowledged = now + Duration::from_micros(added.into());
+                    step(&mut node, acknowledged, Input::AddressAdded { vip, result: Ok(()) });
+                }
+                _ => {}
+            }
+        }
+        if added > 0 && now > at(5000) {
+            assert!(added <= 1000, "{added} renewals in one turn");
+            moments.push(now);
+        }
+        if probed {
+            hear(&mut node, now, PeerId(0));
+        }
+        let next = node.poll_timeout().map_or(at(20_000), |(due, _)| due.max(now));
+        now = next + Duration::from_micros(100);
+    }
+    // Ten thousand, a thousand together, about twice a second: 20 moments, and a few that are not full.
+    assert!(moments.len() <= 15 * 25, "{} moments in 15 s", moments.len());
+}

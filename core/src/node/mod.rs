@@ -33,7 +33,7 @@ use crate::random::Random;
 use crate::report::Report;
 use crate::time::Instant;
 use crate::timers::{Timer, Timers};
-use crate::vip::{Surroundings, Vip};
+use crate::vip::{RENEWALS_APART, RENEWED_TOGETHER, Surroundings, Vip};
 use crate::wire::mac::Mac;
 
 use probe::Watched;
@@ -44,7 +44,7 @@ pub use cluster::inquire::{
     QuorumStatus, Traffic,
 };
 
-/// So many renewals go along with a round.
+/// So many renewals go along with a round, of few addresses.
 const RENEWALS_ALONG: usize = 16;
 /// The longest question before a claim.
 const ASK_WINDOW_MOST: Duration = Duration::from_millis(120);
@@ -273,9 +273,8 @@ impl Node {
                 timer => due.push(timer),
             }
         }
-        if self.gather_rounds(&mut due) {
-            self.gather_renewals(&mut due);
-        }
+        let round = self.gather_rounds(&mut due);
+        self.gather_renewals(&mut due, round);
         for timer in due.drain(..) {
             match timer {
                 Timer::Peer(id) => self.handle_peer_timeout(id),
@@ -291,12 +290,24 @@ impl Node {
         self.due = due;
     }
 
-    /// Who is awake for a round renews what would wake it soon; of a crowd only some.
-    fn gather_renewals(&mut self, due: &mut Vec<Timer>) {
-        for _ in 0..RENEWALS_ALONG {
+    /// Who is awake for a round renews what would wake it soon. A crowd has moments of its own: whoever is
+    /// renewed takes along those whose moment is next to it, so that they do not scatter.
+    fn gather_renewals(&mut self, due: &mut Vec<Timer>, round: bool) {
+        let of_crowd = |timer: &&Timer| match timer {
+            Timer::Vip(id) => self.vips[id.index()].is_crowd_renewal_due(self.now),
+            _ => false,
+        };
+        let crowd = due.iter().filter(of_crowd).count();
+        let (within, most) = match crowd {
+            0 if !round => return,
+            0 => (RENEW_ALONG, RENEWALS_ALONG),
+            crowd => (RENEWALS_APART / 2, RENEWED_TOGETHER.saturating_sub(crowd)),
+        };
+        for _ in 0..most {
             let Some((deadline, timer @ Timer::Vip(id))) = self.timers.next() else { return };
-            let soon = deadline <= self.now + RENEW_ALONG;
-            if !(soon && self.vips[id.index()].hasten_renewal(self.now, deadline)) {
+            let vip = &mut self.vips[id.index()];
+            let along = deadline <= self.now + within && vip.is_crowd() == (crowd > 0);
+            if !(along && vip.hasten_renewal(self.now, deadline)) {
                 return;
             }
             self.timers.set(timer, None);

@@ -55,6 +55,12 @@ impl Vip {
         // may be among what has not been read yet.
     }
 
+    /// It is one of a crowd and to be renewed now.
+    pub(crate) fn is_crowd_renewal_due(&self, now: Instant) -> bool {
+        let State::Held(held) = &self.state else { return false };
+        self.is_crowd() && now >= held.renew_at
+    }
+
     /// Has the renewal that is what `deadline` is about take place now; whether that is so.
     pub(crate) fn hasten_renewal(&mut self, now: Instant, deadline: Instant) -> bool {
         let State::Held(held) = &mut self.state else { return false };

@@ -27,8 +27,8 @@ const CROWD: usize = 65;
 /// Repeats of so many addresses of a crowd begin in one millisecond: 10 000 take 200 ms.
 const PER_MILLISECOND: usize = 50;
 /// So many addresses of a crowd are renewed in one turn, and the next so much earlier.
-const RENEWED_TOGETHER: usize = 1000;
-const RENEWALS_APART: Duration = Duration::from_millis(25);
+pub(crate) const RENEWED_TOGETHER: usize = 1000;
+pub(crate) const RENEWALS_APART: Duration = Duration::from_millis(25);
 /// After the series.
 const SLOWLY: Duration = Duration::from_mins(1);
 /// After the series while another host has the address too and answers for it.

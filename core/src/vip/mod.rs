@@ -40,6 +40,7 @@ use crate::wire::mac::Mac;
 
 use act::send_probe;
 use announcer::Pace;
+pub(crate) use announcer::{RENEWALS_APART, RENEWED_TOGETHER};
 use giving::Quiet;
 use state::{Answered, Answers, Ask, State};
 
@@ -196,6 +197,11 @@ impl Vip {
     #[must_use]
     pub fn among(self, position: usize, count: usize) -> Self {
         Self { pace: Pace::of(position, count), ..self }
+    }
+
+    /// It is one of a crowd: see [`Vip::among`].
+    pub(crate) fn is_crowd(&self) -> bool {
+        self.pace.is_some()
     }
 
     /// The address.
