@@ -66,6 +66,7 @@ fn vips(count: u32, home: Home) -> Vec<Vip> {
         on_answer: OnAnswer::Wait,
         on_check_failure: OnCheckFailure::Warn,
         adopted: false,
+        shares_lifetime: false,
     };
     (0..count).map(vip).collect()
 }
@@ -219,6 +220,9 @@ impl Pair {
                 Action::SendHeartbeat { bytes, .. } => node.reuse(bytes),
                 Action::AddAddress { vip, .. } => {
                     step(node, now, Input::AddressAdded { vip, result: Ok(()) });
+                }
+                Action::SignLife { .. } => {
+                    step(node, now, Input::LifeSigned { result: Ok(()) });
                 }
                 Action::RemoveAddress { vip } => {
                     step(node, now, Input::AddressRemoved { vip, result: Ok(()) });

@@ -157,6 +157,9 @@ pub struct Vip {
     pub on_check_failure: OnCheckFailure,
     /// The kernel already has it from an earlier run of ours: adopt it.
     pub adopted: bool,
+    /// It has no lifetime of its own in the kernel, which answers for it while there is a sign of life
+    /// that is renewed for all such addresses at once ([`Action::SignLife`](crate::Action::SignLife)).
+    pub shares_lifetime: bool,
 }
 
 /// Who runs a check.

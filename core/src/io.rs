@@ -59,6 +59,11 @@ pub enum Input<'a> {
         /// Which.
         vip: VipId,
     },
+    /// The kernel's acknowledgement of [`Action::SignLife`].
+    LifeSigned {
+        /// Refused, with the operating system's word for why.
+        result: Result<(), String>,
+    },
     /// An interface changed.
     Link {
         /// Which.
@@ -180,6 +185,12 @@ pub enum Action {
         /// Which.
         vip: VipId,
         /// After which the kernel is to remove it by itself.
+        lifetime: Duration,
+    },
+    /// Have the kernel answer for all VIPs that share a lifetime and are on this host, for so long from
+    /// when it hears of this; and acknowledge. An [`Action::AddAddress`] of one of them does the same.
+    SignLife {
+        /// After which the kernel is to answer for none of them.
         lifetime: Duration,
     },
     /// Remove a VIP, and acknowledge.

@@ -94,6 +94,8 @@ pub enum Report {
     NobodyAnswers { vip: IpAddr, home: Arc<str> },
     /// The kernel refused to add an address.
     AddFailed { vip: IpAddr, why: String },
+    /// The kernel refused the sign of life of so many addresses.
+    SignRefused { held: usize, why: String },
     /// The kernel refused to remove one.
     RemoveFailed { vip: IpAddr, why: String },
     /// This process did not renew a VIP in time, so the kernel removed it.
@@ -130,6 +132,7 @@ impl Report {
             Self::HandedBack { .. } => "handed-back",
             Self::NobodyAnswers { .. } => "nobody-answers",
             Self::AddFailed { .. } => "add-failed",
+            Self::SignRefused { .. } => "sign-refused",
             Self::RemoveFailed { .. } => "remove-failed",
             Self::Lapsed { .. } => "lapsed",
             Self::Stripped { .. } => "stripped",
@@ -162,7 +165,9 @@ impl Report {
             | Self::Lapsed { .. }
             | Self::Stripped { .. }
             | Self::Conflict { .. } => Level::Warn,
-            Self::AddFailed { .. } | Self::RemoveFailed { .. } => Level::Error,
+            Self::AddFailed { .. } | Self::SignRefused { .. } | Self::RemoveFailed { .. } => {
+                Level::Error
+            }
             Self::Cluster(report) => report.level(),
         }
     }
@@ -251,6 +256,10 @@ impl Report {
             Self::AddFailed { why, .. } | Self::RemoveFailed { why, .. } => {
                 fields.text("why", why);
             }
+            Self::SignRefused { held, why } => {
+                fields.text("held", held);
+                fields.text("why", why);
+            }
             Self::Conflict { ours, theirs, defended, .. } => {
                 fields.text("ours", ours);
                 fields.text("theirs", theirs);
@@ -287,6 +296,7 @@ impl Report {
             | Self::Stalled { .. }
             | Self::LinkDown { .. }
             | Self::LinkUp { .. }
+            | Self::SignRefused { .. }
             | Self::Cluster(_) => None,
         }
     }
@@ -425,6 +435,11 @@ impl Report {
             Self::AddFailed { vip, why } => {
                 write!(f, "the kernel refused {vip}: {why}; trying again")
             }
+            Self::SignRefused { held, why } => write!(
+                f,
+                "the kernel refused the sign of life of {held} addresses that are held as routes, and \
+                 soon answers for none of them: {why}; trying again"
+            ),
             Self::RemoveFailed { vip, why } => {
                 write!(f, "the kernel refused to remove {vip}: {why}; trying again")
             }

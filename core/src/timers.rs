@@ -31,6 +31,8 @@ pub enum Timer {
     Decision(VipId),
     /// The end of the time in which others may take over what a node that stops holds.
     Stop,
+    /// The renewal of the sign of life.
+    Sign,
     /// A question, an announcement, a renewal or a missing acknowledgement.
     Vip(VipId),
 }
@@ -39,7 +41,7 @@ pub enum Timer {
 const OTHERS: usize = 256;
 
 /// The kinds of [`Timer`].
-const KINDS: usize = 9;
+const KINDS: usize = 10;
 
 /// A [`Timer`] as a number: the order of these is that of the timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +69,7 @@ impl Key {
             5 => Timer::Handover(number),
             6 => Timer::Decision(VipId(number)),
             7 => Timer::Stop,
+            8 => Timer::Sign,
             _ => Timer::Vip(VipId(number)),
         }
     }
@@ -84,7 +87,8 @@ impl Timer {
             Self::Handover(group) => (5, group as usize),
             Self::Decision(id) => (6, id.index()),
             Self::Stop => (7, 0),
-            Self::Vip(id) => (8, id.index()),
+            Self::Sign => (8, 0),
+            Self::Vip(id) => (9, id.index()),
         }
     }
 }
@@ -218,7 +222,7 @@ mod tests {
     #[test]
     fn a_timer_is_the_same_behind_its_number() {
         let many = [0, 1, 9_999, u32::MAX];
-        let mut timers = alloc::vec![Timer::Lease, Timer::Stop];
+        let mut timers = alloc::vec![Timer::Lease, Timer::Stop, Timer::Sign];
         for number in many {
             timers.extend([Timer::Peer(PeerId(number)), Timer::Check(CheckId(number))]);
             timers.extend([Timer::Daemon(number), Timer::Group(number), Timer::Handover(number)]);

@@ -76,6 +76,7 @@ impl Shell {
             on_answer: OnAnswer::Wait,
             on_check_failure: OnCheckFailure::Takeover,
             adopted: false,
+            shares_lifetime: false,
         };
         let interval = Timing::default_interval(DEAD_AFTER);
         let timing = Timing { dead_after: DEAD_AFTER, interval, back_after: ms(1000) };
@@ -101,6 +102,7 @@ impl Shell {
                 | Action::RunCheck { .. }
                 | Action::QuietAddress { .. }
                 | Action::SendHeartbeat { .. }
+                | Action::SignLife { .. }
                 | Action::ExtendLease { .. }
                 | Action::EndLease { .. }
                 | Action::Fence { .. }

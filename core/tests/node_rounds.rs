@@ -171,6 +171,7 @@ fn own(number: u8) -> Vip {
         on_answer: OnAnswer::Wait,
         on_check_failure: OnCheckFailure::Takeover,
         adopted: false,
+        shares_lifetime: false,
     }
 }
 

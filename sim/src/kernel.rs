@@ -70,6 +70,11 @@ pub struct Kernel {
     pub quiet: BTreeSet<IpAddr>,
     /// Which are answered for under a lease alone.
     pub guard: Guard,
+    /// What daemons add is held as routes, which go by no time of their own: they are answered for
+    /// while there is a sign of life.
+    pub routes: bool,
+    /// Until when there is one.
+    pub alive_until: Option<Instant>,
     /// What it knows of others.
     pub neighbours: BTreeMap<IpAddr, Entry>,
     /// Gratuitous frames create an entry (`arp_accept`).
@@ -86,6 +91,8 @@ impl Kernel {
             held: BTreeMap::new(),
             quiet: BTreeSet::new(),
             guard,
+            routes: false,
+            alive_until: None,
             neighbours: BTreeMap::new(),
             accepts_untracked: false,
             trouble: Trouble::default(),
@@ -96,6 +103,7 @@ impl Kernel {
     pub fn boot(&mut self) {
         self.held.clear();
         self.quiet.clear();
+        self.alive_until = None;
         self.guard.remove();
         self.neighbours.clear();
         self.trouble = Trouble::default();
@@ -106,9 +114,19 @@ impl Kernel {
         self.held.contains_key(&address)
     }
 
+    /// How long what is held as routes will be answered for yet.
+    pub fn alive_for(&self, now: Instant) -> Duration {
+        self.alive_until.map_or(Duration::ZERO, |until| until.since(now))
+    }
+
+    /// Whether it is there, and not as a route that nobody looks after any more.
+    pub fn holds(&self, address: IpAddr, now: Instant) -> bool {
+        self.has(address) && (!self.routes || !self.alive_for(now).is_zero())
+    }
+
     /// Whether packets for it are taken: it is there, and under a lease where it needs one.
     pub fn serves(&self, address: IpAddr, now: Instant) -> bool {
-        self.has(address) && self.guard.permits(address, now)
+        self.holds(address, now) && self.guard.permits(address, now)
     }
 
     /// Whether ARP and NDP for it are answered.

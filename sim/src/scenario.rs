@@ -130,6 +130,8 @@ pub struct Scenario {
     pub latency: Duration,
     /// From something that arrives until a process reads it.
     pub scheduling: Duration,
+    /// Nodes hold what they hold as routes.
+    pub routes: bool,
     /// Files are changed while the nodes run.
     pub reloads: bool,
     /// The file of all hosts at first.
@@ -166,6 +168,7 @@ impl Scenario {
             routers: vec![RouterPlan { accepts_untracked: false, refresh: Some(ms(20_000)) }],
             latency: ms(1) / 10,
             scheduling: ms(1) / 20,
+            routes: false,
             reloads: false,
             file: File::default(),
         }
@@ -227,6 +230,7 @@ impl Scenario {
         if random.percent(if scenario.quorum.is_some() { 50 } else { 15 }) {
             scenario.draw_stall(random);
         }
+        scenario.routes = scenario.quorum.is_none_or(|plan| plan.guarded) && random.percent(30);
         scenario
     }
 
@@ -434,6 +438,7 @@ impl Scenario {
             on_answer: OnAnswer::Wait,
             on_check_failure: OnCheckFailure::Takeover,
             adopted: adopted(address),
+            shares_lifetime: self.routes,
         });
         let vips: Vec<Vip> = vips.filter(|_| !self.is_witness(host)).collect();
         let first_of = |group| self.vips().position(|(of, _)| of == group).unwrap_or(0) as u32;

@@ -12,6 +12,7 @@ mod listen;
 mod look;
 mod probe;
 mod service;
+mod sign;
 mod touched;
 
 use alloc::boxed::Box;
@@ -37,6 +38,7 @@ use crate::vip::{RENEWALS_APART, RENEWED_TOGETHER, Surroundings, Vip};
 use crate::wire::mac::Mac;
 
 use probe::Watched;
+use sign::Sign;
 use touched::Touched;
 
 pub use cluster::inquire::{
@@ -107,6 +109,8 @@ pub struct Node {
     stopping: bool,
     stopped: bool,
     stall_reported: Option<Instant>,
+    /// Of the addresses that share a lifetime, while one of them is here.
+    sign: Option<Sign>,
     /// When the next right to answer for a group ends.
     rights_end: Option<Instant>,
     /// In a cluster: the fellow nodes and the groups.
@@ -159,6 +163,7 @@ impl Node {
             stopping: false,
             stopped: false,
             stall_reported: None,
+            sign: None,
             rights_end: None,
             cluster: None,
             malformed: BTreeMap::new(),
@@ -235,6 +240,7 @@ impl Node {
             Input::AddressLost { vip } => {
                 self.with_vip(vip, super::vip::Vip::handle_lost);
             }
+            Input::LifeSigned { result } => self.handle_life_signed(result),
             Input::Link { link, state } => self.handle_link(link, state),
             Input::Check { check, target, result } => self.handle_check(check, target, result),
             Input::Quieted { vip, quiet, result } => {
@@ -266,6 +272,8 @@ impl Node {
         let mut due = core::mem::take(&mut self.due);
         while let Some((at, timer)) = self.timers.pop_due(self.now) {
             match timer {
+                // Before any heartbeat: it may tell that much is gone.
+                Timer::Sign => self.handle_sign_timeout(),
                 // So late the kernel may have removed it, and no heartbeat may tell of it as here.
                 Timer::Vip(id) if self.now.since(at) >= LAPSE_LATENESS => {
                     self.handle_vip_timeout(id);
@@ -274,6 +282,9 @@ impl Node {
             }
         }
         let round = self.gather_rounds(&mut due);
+        if round {
+            self.hasten_sign(RENEW_ALONG);
+        }
         self.gather_renewals(&mut due, round);
         for timer in due.drain(..) {
             match timer {
@@ -282,6 +293,7 @@ impl Node {
                 Timer::Daemon(member) => self.handle_daemon_timeout(member as usize),
                 Timer::Group(_) | Timer::Handover(_) | Timer::Decision(_) => self.undecided = true,
                 Timer::Lease => self.stir_leases(),
+                Timer::Sign => self.handle_sign_timeout(),
                 Timer::Stop => self.stopping = true,
                 Timer::Vip(id) => self.handle_vip_timeout(id),
             }
@@ -489,6 +501,9 @@ impl Node {
         self.restated |= moved;
         self.timers.set(Timer::Vip(id), vip.timeout());
         self.touched.insert(id);
+        if moved {
+            self.begin_sign(id);
+        }
         result
     }
 

@@ -131,6 +131,7 @@ impl Node {
             | Timer::Handover(_)
             | Timer::Decision(_)
             | Timer::Stop
+            | Timer::Sign
             | Timer::Vip(_) => false,
         }
     }

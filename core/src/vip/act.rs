@@ -24,7 +24,7 @@ impl Vip {
         let now = around.now;
         let State::Held(held) = &mut self.state else { return };
         let late = now.since(held.renewed_at);
-        if late >= ADDRESS_LIFETIME {
+        if held.renew_at.is_some() && late >= ADDRESS_LIFETIME {
             // The kernel has removed it by now, and somebody else may have it.
             held.missing = true;
             if around.link.up {
@@ -46,8 +46,8 @@ impl Vip {
             held.contested = None;
             held.announcer.restart(now);
         }
-        if now >= held.renew_at {
-            held.renew_at = now + RENEW_INTERVAL;
+        if held.renew_at.is_some_and(|at| now >= at) {
+            held.renew_at = Some(now + RENEW_INTERVAL);
             self.send_add(around);
             self.ask_for_others(around);
         }
@@ -58,17 +58,46 @@ impl Vip {
     /// It is one of a crowd and to be renewed now.
     pub(crate) fn is_crowd_renewal_due(&self, now: Instant) -> bool {
         let State::Held(held) = &self.state else { return false };
-        self.is_crowd() && now >= held.renew_at
+        self.is_crowd() && held.renew_at.is_some_and(|at| now >= at)
     }
 
     /// Has the renewal that is what `deadline` is about take place now; whether that is so.
     pub(crate) fn hasten_renewal(&mut self, now: Instant, deadline: Instant) -> bool {
         let State::Held(held) = &mut self.state else { return false };
-        if held.renew_at != deadline {
+        if held.renew_at != Some(deadline) {
             return false;
         }
-        held.renew_at = now;
+        held.renew_at = Some(now);
         true
+    }
+
+    /// When the kernel was asked for it, if it is here and has no time of its own: it is there while the
+    /// sign of life is.
+    pub(crate) fn signed_since(&self) -> Option<Instant> {
+        let State::Held(held) = &self.state else { return None };
+        Some(held.renewed_at).filter(|_| held.renew_at.is_none())
+    }
+
+    /// It is here and shares a lifetime.
+    pub(crate) fn needs_sign(&self) -> bool {
+        self.shares_lifetime && matches!(self.state, State::Held(_))
+    }
+
+    /// The sign of life is being renewed; what else belongs to a renewal.
+    pub(crate) fn handle_signed(&mut self, around: &mut Surroundings<'_>) {
+        self.ask_for_others(around);
+    }
+
+    /// The sign of life has run out, so the kernel does not answer for it, and somebody else may have it.
+    pub(crate) fn handle_sign_lost(&mut self, around: &mut Surroundings<'_>, late: Duration) {
+        let now = around.now;
+        let State::Held(held) = &mut self.state else { return };
+        if held.renew_at.is_none() {
+            held.miss(now);
+            if around.link.up {
+                self.lapse(around, late);
+            }
+        }
     }
 
     /// A host that has it too and announces nothing gives no sign of itself unless it is asked: Linux
@@ -141,7 +170,8 @@ impl Vip {
     ) {
         let now = around.now;
         let contended = wanted.cause == Some(Cause::ServiceDown);
-        self.become_state(now, State::Held(Held::new(asked_at, now, contended, self.pace)));
+        let held = Held::new(asked_at, now, contended, self.pace, self.shares_lifetime);
+        self.become_state(now, State::Held(held));
         self.allow(self.allowed);
         // From an earlier move.
         self.quiet(around, false);

@@ -27,7 +27,7 @@ impl Vip {
         let State::Held(held) = &mut self.state else {
             return;
         };
-        held.missing = true;
+        held.miss(now);
         self.answers.outdate();
         if !around.link.up {
             return;
@@ -60,7 +60,7 @@ impl Vip {
         match &mut self.state {
             State::Held(held) => match self.home {
                 Home::Here => {
-                    held.missing = true;
+                    held.miss(now);
                     self.send_add(around);
                 }
                 // Another may have it meanwhile: ask before telling anybody.

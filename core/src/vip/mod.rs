@@ -154,6 +154,8 @@ pub struct Vip {
     allowed: bool,
     /// Among many others, how long they go first when an announcement is repeated.
     pace: Option<Pace>,
+    /// See [`Settings::shares_lifetime`].
+    shares_lifetime: bool,
 }
 
 impl Vip {
@@ -190,6 +192,7 @@ impl Vip {
             unsure: false,
             allowed: true,
             pace: None,
+            shares_lifetime: settings.shares_lifetime,
         }
     }
 
@@ -300,7 +303,7 @@ impl Vip {
             State::Adding { sent_at, .. } | State::Removing { sent_at, .. } => {
                 Some(*sent_at + ACK_TIMEOUT)
             }
-            State::Held(held) => Some(held.timeout()),
+            State::Held(held) => held.timeout(),
         }
     }
 
@@ -415,7 +418,7 @@ impl Vip {
                 if held.ask.as_ref().is_some_and(|a| a.is_over() && now >= a.next) =>
             {
                 held.ask = None;
-                held.missing = true;
+                held.miss(now);
                 self.send_add(around);
             }
             State::Held(_) => self.announce(around),
@@ -502,6 +505,9 @@ impl Vip {
             (State::Held(held), Ok(())) => {
                 held.renewed_at = held.asked_at.take().unwrap_or(held.renewed_at);
                 held.refused = false;
+                if self.shares_lifetime {
+                    held.renew_at = None;
+                }
                 if core::mem::take(&mut held.missing) {
                     held.announcer.restart(now);
                     self.announce(around);

@@ -66,7 +66,8 @@ pub(super) struct Held {
     pub(super) renewed_at: Instant,
     /// The first request that was not acknowledged yet.
     pub(super) asked_at: Option<Instant>,
-    pub(super) renew_at: Instant,
+    /// `None`: it shares a lifetime, and is there as far as anybody knows.
+    pub(super) renew_at: Option<Instant>,
     pub(super) announcer: Announcer,
     /// The address has to be confirmed anew before anything is announced.
     pub(super) missing: bool,
@@ -132,11 +133,13 @@ impl Held {
         now: Instant,
         contended: bool,
         pace: Option<Pace>,
+        shares_lifetime: bool,
     ) -> Self {
+        let renew_at = now + RENEW_INTERVAL - pace.map(Pace::ahead).unwrap_or_default();
         Self {
             renewed_at: asked_at,
             asked_at: None,
-            renew_at: now + RENEW_INTERVAL - pace.map(Pace::ahead).unwrap_or_default(),
+            renew_at: Some(renew_at).filter(|_| !shares_lifetime),
             announcer: Announcer::new(now, contended, pace),
             missing: false,
             ask: None,
@@ -175,20 +178,30 @@ impl Held {
         self.defended_at().is_some_and(|at| now.since(at) < DEFEND_INTERVAL)
     }
 
-    pub(super) fn timeout(&self) -> Instant {
+    /// It has to be confirmed anew, and from now on has a time of its own until it is.
+    pub(super) fn miss(&mut self, now: Instant) {
+        self.missing = true;
+        if self.renew_at.is_none() {
+            self.renewed_at = now;
+            self.renew_at = Some(now + RENEW_INTERVAL);
+        }
+    }
+
+    pub(super) fn timeout(&self) -> Option<Instant> {
         // Asked for with every step of each of ten thousand.
         let mut at = self.renew_at;
+        let mut sooner = |other: Instant| at = Some(at.map_or(other, |at| at.min(other)));
         if self.may_announce() {
-            at = at.min(self.announcer.next());
+            sooner(self.announcer.next());
         }
         if let Some(ask) = &self.ask {
-            at = at.min(ask.next);
+            sooner(ask.next);
         }
         if let Some(ask) = &self.resuming {
-            at = at.min(ask.next);
+            sooner(ask.next);
         }
         if let Some(contested) = &self.contested {
-            at = at.min(contested.until);
+            sooner(contested.until);
         }
         at
     }

@@ -77,6 +77,7 @@ impl Stage {
             on_answer: OnAnswer::Wait,
             on_check_failure: OnCheckFailure::Takeover,
             adopted: false,
+            shares_lifetime: false,
         };
         change(&mut settings);
         let link = LinkState {

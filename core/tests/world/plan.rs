@@ -57,6 +57,7 @@ impl Plan {
             on_answer: OnAnswer::Wait,
             on_check_failure: OnCheckFailure::Takeover,
             adopted: false,
+            shares_lifetime: false,
         });
         self
     }

@@ -163,6 +163,7 @@ impl World {
             Action::Report(report) => self.note(id, What::Said(report)),
             Action::QuietAddress { .. }
             | Action::SendHeartbeat { .. }
+            | Action::SignLife { .. }
             | Action::ExtendLease { .. }
             | Action::EndLease { .. }
             | Action::Fence { .. } => {

@@ -115,6 +115,7 @@ impl Judge {
                 assert!(own || (self.stop_asked && *lifetime == KEEP_LIFETIME), "{lifetime:?}");
                 assert!(*lifetime > Duration::ZERO);
             }
+            Action::SignLife { lifetime } => assert_eq!(*lifetime, ADDRESS_LIFETIME),
             Action::RemoveAddress { vip } => {
                 assert!(vip.index() < config.vips().len());
                 self.confirmed.remove(vip);

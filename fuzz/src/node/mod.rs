@@ -37,6 +37,7 @@ const TURNS_MOST: usize = 8;
 enum Request {
     Add(VipId),
     Remove(VipId),
+    Sign,
     Quiet(VipId, bool),
     ExtendLease(usize, Instant),
     EndLease(usize),

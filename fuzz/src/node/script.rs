@@ -133,6 +133,7 @@ impl Play {
                 self.hand_in(Input::AddressAdded { vip, result });
             }
             Request::Remove(vip) => self.hand_in(Input::AddressRemoved { vip, result }),
+            Request::Sign => self.hand_in(Input::LifeSigned { result }),
             Request::Quiet(vip, quiet) => self.hand_in(Input::Quieted { vip, quiet, result }),
             Request::ExtendLease(group, until) => {
                 self.hand_in(Input::LeaseExtended { group, until, result });
@@ -296,6 +297,7 @@ impl Play {
         match action {
             Action::AddAddress { vip, .. } => keep(&mut self.requests, Request::Add(*vip)),
             Action::RemoveAddress { vip } => keep(&mut self.requests, Request::Remove(*vip)),
+            Action::SignLife { .. } => keep(&mut self.requests, Request::Sign),
             Action::QuietAddress { vip, quiet } => {
                 keep(&mut self.requests, Request::Quiet(*vip, *quiet));
             }

@@ -127,6 +127,7 @@ fn vips(bytes: &mut Bytes<'_>, links: usize, peers: usize, count: u8, cluster: b
                 OnCheckFailure::Warn
             },
             adopted: rules & 0x30 == 0x30,
+            shares_lifetime: rules & 0x40 != 0,
         }
     });
     each.collect()

@@ -79,6 +79,7 @@ enum Event {
     ForProcess { to: HostId, run: u32, input: Waiting },
     Turn { host: HostId, run: u32 },
     Expire { host: HostId, address: IpAddr },
+    SignEnds { host: HostId },
     Router { host: HostId },
     Operation(Operation),
     Examine,
@@ -159,6 +160,7 @@ impl World {
             let clock = Clock::new(random.below(1 << 40), fast);
             let tick = Duration::from_millis(random.pick(&[1, 4, 10]));
             let mut kernel = Kernel::new(scenario.nics(host), Guard::new(clock, tick));
+            kernel.routes = scenario.routes && host < scenario.nodes();
             if let Some(router) = host.checked_sub(scenario.members()) {
                 let plan = scenario.routers.get(router);
                 kernel.accepts_untracked = plan.is_some_and(|plan| plan.accepts_untracked);
@@ -268,6 +270,7 @@ impl World {
                     self.lose_address(host, address);
                 }
             }
+            Event::SignEnds { host } => self.end_sign(host),
             Event::Router { host } => self.route(host),
             Event::Operation(operation) => self.operate(&operation),
             Event::Examine => {

@@ -103,6 +103,7 @@ pub(super) enum Waiting {
     Extended(usize, Instant, Result<(), String>),
     Ended(usize, Result<(), String>),
     Fenced(NodeId, Result<(), String>),
+    Signed(Result<(), String>),
     Lost(VipId),
     Link(usize, LinkState),
     Check(CheckId, CheckTarget, Result<(), String>),
@@ -126,6 +127,7 @@ impl Waiting {
             | Self::Extended(..)
             | Self::Ended(..)
             | Self::Fenced(..)
+            | Self::Signed(_)
             | Self::Lost(_)
             | Self::Link(..)
             | Self::Check(..)
@@ -163,6 +165,7 @@ impl World {
         for given in std::mem::take(&mut host.kernel.quiet) {
             self.lose_address(id, given);
         }
+        self.sweep_routes(id);
         let host = &mut self.hosts[id];
         host.kernel.guard.install(scenario.managed(id));
         self.safety.dirty = true;
@@ -424,6 +427,7 @@ impl World {
                 Input::LeaseEnded { group: *group, result: result.clone() }
             }
             Waiting::Fenced(node, result) => Input::Fenced { node: *node, result: result.clone() },
+            Waiting::Signed(result) => Input::LifeSigned { result: result.clone() },
             Waiting::Lost(vip) => Input::AddressLost { vip: *vip },
             Waiting::Link(segment, state) => {
                 Input::Link { link: LinkId(*segment as u32), state: state.clone() }
@@ -480,6 +484,7 @@ impl World {
             Action::Fence { node } => self.fence(id, node),
             Action::SendHeartbeat { peer, bytes } => self.send_heartbeat(id, peer.index(), &bytes),
             Action::AddAddress { vip, lifetime } => self.add_address(id, vip, lifetime),
+            Action::SignLife { lifetime } => self.sign_life(id, lifetime),
             Action::RemoveAddress { vip } => self.remove_address(id, vip),
             Action::QuietAddress { vip, quiet } => self.quiet_address(id, vip, quiet),
             Action::RunCheck { check, target } => self.run_check(id, check, target),

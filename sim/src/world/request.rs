@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use standin_core::Instant;
 use standin_core::config::{CheckId, VipId};
 use standin_core::io::CheckTarget;
 
@@ -14,6 +15,8 @@ use crate::scenario::HostId;
 
 /// From a request to the kernel until its acknowledgement.
 const ACK_DELAY: Duration = Duration::from_micros(20);
+/// With less left of its sign of life nothing of an earlier run is adopted.
+const ADOPTABLE: Duration = Duration::from_millis(250);
 /// A check of a service that answers.
 const CHECK_TAKES: Duration = Duration::from_millis(1);
 
@@ -44,8 +47,14 @@ impl World {
         let result = self.is_refused(id);
         if result.is_ok() {
             let until = self.now + self.hosts[id].clock.takes(lifetime);
-            let new = self.hosts[id].kernel.held.insert(address, Some(until)).is_none();
-            self.schedule(until, Event::Expire { host: id, address });
+            let kernel = &mut self.hosts[id].kernel;
+            let own_end = Some(until).filter(|_| !kernel.routes);
+            let new = kernel.held.insert(address, own_end).is_none();
+            if own_end.is_some() {
+                self.schedule(until, Event::Expire { host: id, address });
+            } else {
+                self.sign_until(id, until);
+            }
             if new {
                 self.check_newcomer(id, address);
                 self.note_change(id, address, "got");
@@ -58,6 +67,42 @@ impl World {
             }
         }
         self.acknowledge(id, Waiting::Added(vip, result));
+    }
+
+    /// What is held as routes is answered for, for so long.
+    pub(super) fn sign_life(&mut self, id: HostId, lifetime: Duration) {
+        let result = self.is_refused(id);
+        if result.is_ok() {
+            let until = self.now + self.hosts[id].clock.takes(lifetime);
+            self.sign_until(id, until);
+        }
+        self.acknowledge(id, Waiting::Signed(result));
+    }
+
+    fn sign_until(&mut self, id: HostId, until: Instant) {
+        self.hosts[id].kernel.alive_until = Some(until);
+        self.safety.dirty = true;
+        self.schedule(until, Event::SignEnds { host: id });
+    }
+
+    pub(super) fn end_sign(&mut self, id: HostId) {
+        let kernel = &self.hosts[id].kernel;
+        let ends = kernel.alive_until.is_some_and(|until| until <= self.now);
+        if let Some(some) = kernel.held.keys().next().copied().filter(|_| ends) {
+            self.note_change(id, some, "answers no more, without a sign of life, for all like");
+        }
+    }
+
+    /// The routes of an earlier run that nobody looks after are removed before anything else.
+    pub(super) fn sweep_routes(&mut self, id: HostId) {
+        let kernel = &self.hosts[id].kernel;
+        if !kernel.routes || kernel.alive_for(self.now) >= ADOPTABLE {
+            return;
+        }
+        let left: Vec<IpAddr> = kernel.held.keys().copied().collect();
+        for address in left {
+            self.lose_address(id, address);
+        }
     }
 
     /// A newcomer takes nothing before it has heard each of its fellows, or found it dead; and it

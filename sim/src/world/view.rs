@@ -37,7 +37,9 @@ impl World {
 
     /// The nodes whose kernel has an address.
     pub fn holders(&self, address: IpAddr) -> Vec<HostId> {
-        let has = |id: &HostId| self.hosts[*id].powered && self.hosts[*id].kernel.has(address);
+        let has = |id: &HostId| {
+            self.hosts[*id].powered && self.hosts[*id].kernel.holds(address, self.now)
+        };
         (0..self.scenario.nodes()).filter(has).collect()
     }
 

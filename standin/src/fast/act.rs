@@ -114,6 +114,7 @@ impl FastLoop<'_> {
             Action::SendEcho { peer, to, link, message } => {
                 self.send_echo(at, peer, to, link, &message);
             }
+            Action::SignLife { lifetime } => self.gather_sign(lifetime),
             Action::AddAddress { vip, lifetime } if self.installs[vip.index()].route => {
                 self.add_route(vip, lifetime);
             }

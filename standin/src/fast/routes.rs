@@ -6,8 +6,8 @@
 //! after its block is in the table and the sign was given for its lifetime; a removal only after no
 //! block has its address.
 //!
-//! A route that is there needs no renewal, the sign does: it is given once for all additions of a
-//! turn, which the core asks for as if each address had a lifetime of its own.
+//! A route that is there needs no renewal, the sign does: the core asks for it as such, and each addition
+//! needs it as well, so it is given once for all that is asked for in a turn.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -49,6 +49,8 @@ pub(super) struct Routes {
     blocks: BTreeMap<u32, u8>,
     /// Asked for in this turn.
     pending: Vec<(VipId, u32, Change)>,
+    /// The sign of life was asked for in this turn, for so long.
+    sign: Option<Duration>,
     /// Removed by this process, not yet told of by the kernel.
     expected: BTreeSet<Block>,
     /// Which VIP an address is, in the order of the addresses.
@@ -95,6 +97,7 @@ impl Routes {
             metric,
             blocks,
             pending: Vec::new(),
+            sign: None,
             expected: BTreeSet::new(),
             vips,
         };
@@ -252,6 +255,13 @@ impl FastLoop<'_> {
         self.gather_route(vip, Change::Add(lifetime));
     }
 
+    /// Gathers a sign of life.
+    pub(super) fn gather_sign(&mut self, lifetime: Duration) {
+        if let Some(routes) = &mut self.routes {
+            routes.sign = Some(lifetime);
+        }
+    }
+
     /// Gathers an address whose route is to go.
     pub(super) fn remove_route(&mut self, vip: VipId) {
         self.gather_route(vip, Change::Remove);
@@ -269,7 +279,8 @@ impl FastLoop<'_> {
     pub(super) fn exchange_routes(&mut self) -> bool {
         let Some(routes) = &mut self.routes else { return false };
         let pending = std::mem::take(&mut routes.pending);
-        if pending.is_empty() {
+        let sign = routes.sign.take();
+        if pending.is_empty() && sign.is_none() {
             return false;
         }
         if pending.len() > ACKNOWLEDGED_AT_ONCE {
@@ -301,6 +312,11 @@ impl FastLoop<'_> {
             }
         }
         self.tell_held_back();
+        if let Some(lifetime) = sign {
+            // Behind what is removed; and what was added to stay for longer stays for longer.
+            let result = self.sign_life(longest(&pending).max(lifetime));
+            step(&mut self.node, now(), Input::LifeSigned { result });
+        }
         if let Some(routes) = &mut self.routes
             && routes.pending.is_empty()
         {
@@ -316,20 +332,17 @@ impl FastLoop<'_> {
         run: &[(VipId, u32, Change)],
         addresses: &[u32],
     ) -> BTreeMap<u32, String> {
-        let lifetimes = run.iter().map(|(_, _, change)| match change {
-            Change::Add(lifetime) => *lifetime,
-            Change::Remove => Duration::ZERO,
-        });
-        let lifetime = lifetimes.max().unwrap_or_default();
-        let signed = self.leases().and_then(|leases| {
-            leases.guard()?.sign_life(lifetime).map_err(|error| error.to_string())
-        });
-        match (signed, &mut self.routes) {
+        match (self.sign_life(longest(run)), &mut self.routes) {
             (Ok(()), Some(routes)) => routes.add(addresses),
             // Without the sign the kernel answers for none of them.
             (Err(why), _) => addresses.iter().map(|ip| (*ip, why.clone())).collect(),
             (Ok(()), None) => BTreeMap::new(),
         }
+    }
+
+    fn sign_life(&mut self, lifetime: Duration) -> Result<(), String> {
+        let guard = self.leases()?.guard()?;
+        guard.sign_life(lifetime).map_err(|error| error.to_string())
     }
 
     /// The kernel tells of a route that is gone.
@@ -347,6 +360,15 @@ impl FastLoop<'_> {
             step(&mut self.node, at, Input::AddressLost { vip });
         }
     }
+}
+
+/// The longest lifetime of what is added.
+fn longest(some: &[(VipId, u32, Change)]) -> Duration {
+    let lifetimes = some.iter().map(|(_, _, change)| match change {
+        Change::Add(lifetime) => *lifetime,
+        Change::Remove => Duration::ZERO,
+    });
+    lifetimes.max().unwrap_or_default()
 }
 
 fn number(address: IpAddr) -> Option<u32> {

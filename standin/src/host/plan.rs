@@ -107,6 +107,7 @@ impl Plan {
             } else {
                 ground.leftover(address).is_some()
             },
+            shares_lifetime: wish.route,
         });
         if let Some(left) = ground.leftover(address).filter(|_| wish.route) {
             let (prefix, label, route) = (left.prefix, None, false);
