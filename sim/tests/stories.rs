@@ -172,6 +172,23 @@ fn a_killed_daemon_leaves_no_second_holder() {
     assert_held(&world, BRAIN);
 }
 
+/// A route stays when the sign of life has run out and another has its address.
+#[test]
+fn what_a_killed_run_left_as_routes_is_not_taken_back() {
+    for (away, back) in [(ms(500), PINKY), (ms(6000), BRAIN)] {
+        let mut scenario = Scenario { routes: true, ..Scenario::plain(2) };
+        scenario.groups[0].rules.failback = Failback::No;
+        let mut world = settled(scenario);
+        assert_held(&world, PINKY);
+        world.operate(&Operation::Kill(PINKY));
+        world.run(away);
+        world.operate(&Operation::Start(PINKY));
+        world.run(ms(5000));
+        assert_held(&world, back);
+        assert_sound(&world);
+    }
+}
+
 #[test]
 fn a_hung_daemon_leaves_no_second_holder_and_asks_when_it_goes_on() {
     let mut world = settled(Scenario::plain(2));
