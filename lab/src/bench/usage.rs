@@ -101,6 +101,11 @@ fn of_process(id: u32) -> Result<Duration> {
     Ok(spent)
 }
 
+/// The time that the calling thread has used.
+pub fn of_this_thread() -> Result<Duration> {
+    of_thread(&format!("{}/thread-self", proc()?))
+}
+
 fn of_thread(directory: &str) -> Result<Duration> {
     let path = format!("{directory}/schedstat");
     let text = fs::read_to_string(&path).with_context(|| path.clone())?;

@@ -4,6 +4,7 @@
 //! at a base: two nodes, one VIP, no checks, the default `dead-after` of 1 s. Only the axis of the nodes
 //! has another base, a `dead-after` of 4 s, since one host runs all of them: see `cluster::many`.
 
+mod bare;
 mod report;
 
 use std::fs;
@@ -63,8 +64,10 @@ const AXES: [Axis; 4] = [
     },
 ];
 
-/// Beside keepalived: a heartbeat every 10 ms, and each as it comes, with one VIP and with many.
-const SINGLES: [&str; 6] = [
+/// Beside keepalived: a heartbeat every 10 ms, and each as it comes, with one VIP and with many. `bare-10`
+/// is the least that 10 ms can cost on this machine.
+const SINGLES: [&str; 7] = [
+    "bare-10",
     "dead-40",
     "keepalived-fast-1",
     "vips-1",
@@ -137,6 +140,7 @@ pub fn measure(lab: &Lab, words: &[String]) -> Result<()> {
     let number: u16 = number.parse().context("a name and a number")?;
     let world = World::new(lab)?;
     let result = match kind {
+        "bare" => bare::measure(&world, Duration::from_millis(number.into()), time)?,
         "nodes" => of_fleet(&world, u8::try_from(number)?, time)?,
         _ => of_pair(&world, setting(kind, number)?, time)?,
     };
@@ -231,7 +235,10 @@ mod tests {
         for subject in &all {
             let (kind, number) = subject.rsplit_once('-').expect("a name and a number");
             let number = number.parse().expect("a number");
-            assert!(kind == "nodes" || setting(kind, number).is_ok(), "{subject}");
+            assert!(
+                ["nodes", "bare"].contains(&kind) || setting(kind, number).is_ok(),
+                "{subject}"
+            );
             assert_eq!(all.iter().filter(|other| *other == subject).count(), 1, "{subject}");
         }
         let quick = Options::parse(&["--quick".to_owned()], &words()).expect("well formed");

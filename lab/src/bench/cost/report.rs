@@ -76,6 +76,7 @@ pub fn text(figures: &Figures, machine: &Machine) -> String {
 /// What a single measurement is, for people.
 fn told(subject: &str) -> String {
     match subject {
+        "bare-10" => "sleep 10 ms, read, send".to_owned(),
         "dead-40" => "standin, beats every 10 ms".to_owned(),
         "vips-1" => "standin, as it comes".to_owned(),
         "vips-10000" => "standin, 10000 VIPs".to_owned(),
