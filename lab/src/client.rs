@@ -169,6 +169,12 @@ impl Record {
         answers.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 
+    /// The longest time between two requests: for so long the client itself did not run.
+    pub fn longest_pause(&self) -> Duration {
+        let pauses = self.requests.windows(2).map(|pair| pair[1].sent - pair[0].sent);
+        pauses.max().unwrap_or_default()
+    }
+
     /// Requests that nobody answered.
     pub fn lost(&self) -> usize {
         self.requests.iter().filter(|one| one.answered.is_none()).count()
