@@ -25,6 +25,12 @@ pub enum Input<'a> {
         /// The whole frame, from the destination address on.
         bytes: &'a [u8],
     },
+    /// Frames of an interface were lost before they could be read: who was asked for on it may have
+    /// answered. Comes before [`Input::Idle`], while [`Node::is_asking`](crate::Node::is_asking).
+    FramesLost {
+        /// Where.
+        link: LinkId,
+    },
     /// An ICMP or `ICMPv6` message was received.
     Echo {
         /// The IP source address.

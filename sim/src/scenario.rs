@@ -132,6 +132,8 @@ pub struct Scenario {
     pub scheduling: Duration,
     /// Nodes hold what they hold as routes.
     pub routes: bool,
+    /// So many frames fit into a socket.
+    pub queue: usize,
     /// Files are changed while the nodes run.
     pub reloads: bool,
     /// The file of all hosts at first.
@@ -169,6 +171,7 @@ impl Scenario {
             latency: ms(1) / 10,
             scheduling: ms(1) / 20,
             routes: false,
+            queue: 1000,
             reloads: false,
             file: File::default(),
         }
@@ -231,6 +234,7 @@ impl Scenario {
             scenario.draw_stall(random);
         }
         scenario.routes = scenario.quorum.is_none_or(|plan| plan.guarded) && random.percent(30);
+        scenario.queue = random.pick(&[1000, 1000, 1000, 12]);
         scenario
     }
 

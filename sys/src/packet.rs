@@ -33,6 +33,8 @@ const NEIGHBOUR_ADVERTISEMENT: u32 = 136;
 const SEND_BATCH: usize = 64;
 /// A burst of a whole segment's ARP fits. The kernel caps it at `net.core.rmem_max`.
 const RECEIVE_QUEUE_LENGTH: i32 = 2 * 1024 * 1024;
+/// What the kernel counts for a short frame that waits, and doubles a queue's length for.
+const FRAME_COUNTS: i32 = 1024 / 2;
 
 /// Whom the kernel takes a frame to be for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +154,27 @@ impl PacketSocket {
     /// The interface it is bound to.
     pub fn ifindex(&self) -> u32 {
         self.ifindex
+    }
+
+    /// Makes room for so many short frames that wait to be read, if that is more than there is; the kernel
+    /// takes the memory only while they do. Needs `CAP_NET_ADMIN` in the machine's own user namespace;
+    /// without it the room stays what it is, and what does not fit is counted as ever.
+    pub fn make_room(&self, frames: u32) {
+        let length = i32::try_from(frames).unwrap_or(i32::MAX).saturating_mul(FRAME_COUNTS);
+        if length > RECEIVE_QUEUE_LENGTH {
+            let option = libc::SO_RCVBUFFORCE;
+            let _ = raw::set_option(self.fd.as_fd(), libc::SOL_SOCKET, option, &length);
+        }
+    }
+
+    /// How many frames were lost since this was last asked, because they were not read soon enough.
+    pub fn take_lost(&self) -> Result<u32> {
+        // tpacket_stats: received, lost. The kernel counts both from zero again.
+        let counts = raw::option(self.fd.as_fd(), libc::SOL_PACKET, libc::PACKET_STATISTICS);
+        counts.map(|[_, lost]: [u32; 2]| lost).map_err(|error| {
+            let name = name_or_number(self.fd.as_fd(), self.ifindex);
+            Error::new(format!("ask how many frames were lost on {name}"), error)
+        })
     }
 
     /// Asks the kernel to note when it receives each frame, in `CLOCK_REALTIME`.

@@ -100,6 +100,8 @@ pub struct Node {
     actions: VecDeque<Action>,
     random: Random,
     now: Instant,
+    /// So many VIPs are being asked for.
+    asking: usize,
     /// VIPs whose question may have its answer at the next [`Input::Idle`].
     touched: Touched,
     /// Something changed from which another decision may follow.
@@ -157,6 +159,7 @@ impl Node {
             actions: VecDeque::new(),
             random,
             now,
+            asking: 0,
             touched: Touched::default(),
             undecided: true,
             restated: true,
@@ -222,6 +225,7 @@ impl Node {
         self.now = self.now.max(now);
         match input {
             Input::Frame { link, bytes } => self.handle_frame(link, bytes),
+            Input::FramesLost { link } => self.handle_frames_lost(link),
             Input::Echo { from, bytes } => self.handle_echo(from, bytes),
             Input::ProbeNotSent { peer, why } => self.handle_probe_not_sent(peer, why),
             Input::AddressAdded { vip, .. }
@@ -383,6 +387,21 @@ impl Node {
             })
     }
 
+    /// Whether an address is being asked for, so that a lost answer would be taken for silence.
+    pub fn is_asking(&self) -> bool {
+        self.asking > 0
+    }
+
+    /// Who answered on this link may not have been heard.
+    fn handle_frames_lost(&mut self, link: LinkId) {
+        for id in self.vip_ids() {
+            let vip = &self.vips[id.index()];
+            if vip.link() == link && vip.is_asking() {
+                self.with_vip(id, Vip::handle_frames_lost);
+            }
+        }
+    }
+
     /// All that has arrived is read: judge, decide, claim.
     fn handle_idle(&mut self) {
         for id in self.peer_ids() {
@@ -495,7 +514,9 @@ impl Node {
             actions: &mut self.actions,
         };
         let before = (vip.place(), vip.is_held());
+        let asked = vip.is_asking();
         let result = run(vip, &mut around);
+        self.asking = self.asking + usize::from(vip.is_asking()) - usize::from(asked);
         let moved = before != (vip.place(), vip.is_held());
         self.undecided |= moved;
         self.restated |= moved;

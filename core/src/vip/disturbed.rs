@@ -1,7 +1,7 @@
 //! A VIP that somebody else's hand or the link disturbs.
 //!
-//! Owns what follows when the kernel lost the address and when the interface lost its carrier or
-//! got it back. Never decides whether the address should be here.
+//! Owns what follows when the kernel lost the address, when answers were lost, and when the interface
+//! lost its carrier or got it back. Never decides whether the address should be here.
 
 use core::time::Duration;
 
@@ -42,6 +42,27 @@ impl Vip {
         }
         around.report(Report::Stripped { vip: self.address });
         self.send_add(around);
+    }
+
+    /// Frames were lost before they could be read: a question that is under way has no answer yet.
+    pub fn handle_frames_lost(&mut self, around: &mut Surroundings<'_>) {
+        let (now, window) = (around.now, around.ask_window);
+        let begin_again = |ask: &mut Ask| ask.begin_again(now, window);
+        let again = match &mut self.state {
+            State::Asking(ask) => begin_again(ask),
+            State::Held(held) => {
+                let asked = held.ask.as_mut().is_some_and(begin_again);
+                held.resuming.as_mut().is_some_and(begin_again) || asked
+            }
+            State::Away
+            | State::Waiting { .. }
+            | State::Adding { .. }
+            | State::Removing { .. }
+            | State::LetGo { .. } => false,
+        };
+        if again {
+            send_probe(around, self.link, self.address);
+        }
     }
 
     /// The interface lost its carrier or got it back.

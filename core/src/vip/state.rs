@@ -16,6 +16,9 @@ use crate::wire::mac::Mac;
 /// As many requests as there are within the lifetime of an address.
 const EXPECTED_MOST: u32 = 4;
 
+/// A question is begun again so often at most.
+const AGAIN_MOST: u8 = 4;
+
 /// The probes of a question.
 const ALL_SENT: NonZeroU8 = NonZeroU8::new(ASK_PROBES as u8).expect("there are some");
 
@@ -55,6 +58,8 @@ impl Answers {
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
     pub(super) sent: NonZeroU8,
+    /// So often it was begun again because answers were lost.
+    again: u8,
     /// The next probe, or the end of the silence after the last.
     pub(super) next: Instant,
 }
@@ -210,12 +215,22 @@ impl Held {
 impl Ask {
     /// A question whose first probe is sent by the caller, now.
     pub(super) fn after_first(now: Instant, window: Duration) -> Self {
-        Self { sent: NonZeroU8::MIN, next: now + window / ASK_PROBES }
+        Self { sent: NonZeroU8::MIN, again: 0, next: now + window / ASK_PROBES }
     }
 
     /// A question that need not be asked: its time is over.
     pub(super) fn needless(now: Instant) -> Self {
-        Self { sent: ALL_SENT, next: now }
+        Self { sent: ALL_SENT, again: AGAIN_MOST, next: now }
+    }
+
+    /// What was answered may have been lost, so its silence says nothing: the caller sends the first
+    /// probe anew. Not for ever: where there is no end of frames somebody has to serve all the same.
+    pub(super) fn begin_again(&mut self, now: Instant, window: Duration) -> bool {
+        let again = self.again < AGAIN_MOST;
+        if again {
+            *self = Self { again: self.again + 1, ..Self::after_first(now, window) };
+        }
+        again
     }
 
     /// All probes were sent; `next` is when their time is over.

@@ -247,3 +247,27 @@ fn a_vip_that_nobody_wants_does_nothing() {
     stage.act(|vip, around| vip.unwant(around, Reason::HomeAlive));
     assert_eq!((stage.vip.timeout(), stage.done.len()), (None, 0));
 }
+
+/// Frames were lost: who was asked may have answered. It is asked again, but not for ever.
+#[test]
+fn a_question_whose_answers_were_lost_is_begun_again_a_few_times() {
+    let mut stage = Stage::asking(AT_BRAIN);
+    stage.want();
+    for _ in 0..4 {
+        stage.run(just_under(WINDOW));
+        stage.done.clear();
+        stage.act(Vip::handle_frames_lost);
+        assert!(stage.did(is_probe));
+        stage.act(Vip::settle);
+        assert_eq!(stage.vip.place(), Place::Asking);
+    }
+    stage.run(just_under(WINDOW));
+    stage.act(Vip::handle_frames_lost);
+    stage.run(Duration::from_nanos(1));
+    stage.act(Vip::settle);
+    assert_eq!(stage.vip.place(), Place::Adding, "somebody has to serve");
+    // What is not being asked for is not asked for.
+    let mut held = Stage::held(AT_BRAIN);
+    held.act(Vip::handle_frames_lost);
+    assert!(held.done.is_empty() && !held.vip.is_asking());
+}

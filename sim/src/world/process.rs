@@ -58,6 +58,8 @@ pub(super) struct Process {
     /// When its turn began, in the world's time: what it does was decided upon since.
     pub(super) decided_at: Instant,
     inbox: VecDeque<Waiting>,
+    /// So many frames of the first segment did not fit, and it has not been told yet.
+    lost_frames: u32,
     /// What is left of its turn.
     work: VecDeque<Work>,
     /// The clock as it was read for this turn.
@@ -192,6 +194,7 @@ impl World {
             started: self.now,
             decided_at: self.now,
             inbox: VecDeque::new(),
+            lost_frames: 0,
             work: VecDeque::new(),
             at: now,
             wake_at: None,
@@ -214,7 +217,11 @@ impl World {
     pub(super) fn give(&mut self, id: HostId, input: Waiting) {
         let at = self.now + self.scenario.scheduling;
         let Some(process) = &mut self.hosts[id].process else { return };
-        if process.inbox.len() < INBOX_MOST || !input.is_packet() {
+        let of_vips = |waiting: &Waiting| matches!(waiting, Waiting::Frame { segment: 0, .. });
+        let frames = || process.inbox.iter().filter(|waiting| of_vips(waiting)).count();
+        if of_vips(&input) && frames() >= self.scenario.queue {
+            process.lost_frames += 1;
+        } else if process.inbox.len() < INBOX_MOST || !input.is_packet() {
             process.inbox.push_back(input);
         }
         self.wake(id, at);
@@ -323,7 +330,12 @@ impl World {
                 process.work.push_front(Work::HandIn(waiting, at));
             }
             Work::HandIn(waiting, at) => self.hand_in(id, at, &waiting),
-            Work::Idle => step(&mut process.node, process.at, Input::Idle),
+            Work::Idle => {
+                if process.node.is_asking() && std::mem::take(&mut process.lost_frames) > 0 {
+                    step(&mut process.node, process.at, Input::FramesLost { link: LinkId(0) });
+                }
+                step(&mut process.node, process.at, Input::Idle);
+            }
             Work::Collect => {
                 let mut actions = Vec::new();
                 while let Some(action) = process.node.poll_action() {

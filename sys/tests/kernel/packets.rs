@@ -19,6 +19,7 @@ pub const CASES: &[Case] = &[
     ("a capture sees both directions with time stamps", capture),
     ("a frame larger than the buffer is cut and said to be", cut),
     ("a packet socket outlives its interface's downtime", downtime),
+    ("frames that nobody reads are lost and counted", lost),
     ("packet socket errors name the interface", packet_errors),
     ("ICMP echo, IPv4", echo_v4),
     ("ICMP echo, IPv6 and link-local", echo_v6),
@@ -174,6 +175,26 @@ fn downtime() {
     running(&mut left.route, left.ifindex);
     sender.send(&probe).unwrap();
     assert_eq!(next_frame(&listener).1, probe);
+}
+
+fn lost() {
+    let (left, right) = live_wire();
+    let listener = right.run(|| PacketSocket::arp(right.ifindex)).unwrap();
+    let sender = left.run(|| PacketSocket::sender(left.ifindex)).unwrap();
+    let probe = arp_probe(left.mac, [10, 0, 0, 100]);
+    sender.send(&probe).unwrap();
+    assert_eq!(next_frame(&listener).1, probe);
+    assert_eq!(listener.take_lost().unwrap(), 0);
+    listener.make_room(20_000);
+    // More than any queue holds.
+    let many = vec![&probe[..]; 1000];
+    let lost = eventually("some are lost", || {
+        sender.send_batch(&many).unwrap();
+        Some(listener.take_lost().unwrap()).filter(|lost| *lost > 0)
+    });
+    assert!(lost <= 1000, "{lost}");
+    // They are counted once.
+    assert_eq!(listener.take_lost().unwrap(), 0);
 }
 
 fn packet_errors() {
