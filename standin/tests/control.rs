@@ -120,6 +120,34 @@ fn wrong_requests_are_answered_with_what_is_wrong() {
 }
 
 #[test]
+fn any_number_that_lets_us_wait_keeps_nobody_from_being_answered() {
+    let path = path("crowd");
+    let _running = Running::at(&path);
+    let connect = || UnixStream::connect(&path).expect("a connection");
+    let mut silent = Vec::new();
+    for number in 0..200 {
+        let stream = connect();
+        // Nothing at all, half a request, or as many requests as fit and no answer read.
+        match number % 3 {
+            0 => {}
+            1 => (&stream).write_all(b"{\"command\":").expect("sent"),
+            _ => {
+                stream.set_nonblocking(true).expect("set");
+                while let Ok(1..) = (&stream).write(&b"{\"command\":\"status\"}\n".repeat(100)) {}
+            }
+        }
+        silent.push(stream);
+        // A client's own patience is as long as that of the daemon with the silent ones.
+        let begun = std::time::Instant::now();
+        status(&path, true).unwrap_or_else(|why| panic!("behind {number} others: {why}"));
+        assert!(begun.elapsed().as_secs() < 5, "behind {number} others");
+    }
+    // Those who let us wait longest have lost their places, and see it.
+    silent[0].set_read_timeout(Some(std::time::Duration::from_mins(1))).expect("set");
+    assert_eq!(std::io::Read::read(&mut silent[0], &mut [0; 16]).expect("the end"), 0);
+}
+
+#[test]
 fn a_stale_socket_is_replaced_and_a_live_one_refused() {
     let path = path("stale");
     drop(UnixListener::bind(&path).expect("a socket that nobody listens on"));

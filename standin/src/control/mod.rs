@@ -2,7 +2,8 @@
 //!
 //! A Unix stream socket; one JSON object a line each way. [`Server`] owns the file and removes it
 //! when it is dropped, and knows who may change something ([`Access`]); the handler owns what is
-//! done. A slow or hostile client costs a bounded amount.
+//! done. A slow or hostile client costs a bounded amount, and keeps nobody else waiting: see
+//! `seats`.
 //!
 //! ```text
 //! → {"command":"status"}
@@ -14,6 +15,7 @@ mod access;
 mod client;
 pub mod commands;
 mod page;
+mod seats;
 mod table;
 pub mod watch;
 
@@ -30,10 +32,10 @@ use std::time::Duration;
 pub use access::Access;
 use access::Trusted;
 pub use client::{DEFAULT_SOCKET, ask, default_socket, status};
+use seats::{Seats, Turn};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::JoinSet;
 
 use crate::failure::{Code, Failure, Result, plain_io};
 
@@ -78,7 +80,7 @@ pub type Handler =
 
 /// A request longer than this is none of ours.
 const REQUEST_LIMIT: u64 = 4096;
-/// More clients than this at a time wait until one has gone.
+/// Clients at a time: each may cost an answer of some megabytes. One more takes the place of another.
 const CLIENT_LIMIT: usize = 16;
 /// A client that has said or read nothing for so long is dropped.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -175,23 +177,29 @@ impl Server {
 
     /// Lets clients in until `closed`, and serves those that are in to their end.
     pub async fn serve_until(self, handler: Handler, closed: impl Future<Output = ()>) {
-        let mut clients = JoinSet::new();
+        let mut seats = Seats::new(CLIENT_LIMIT);
         let mut closed = std::pin::pin!(closed);
         loop {
             tokio::select! {
                 () = &mut closed => break,
-                accepted = self.listener.accept(), if clients.len() < CLIENT_LIMIT => match accepted {
+                accepted = self.listener.accept(), if seats.is_one_to_be_had() => match accepted {
                     Ok((stream, _)) => {
-                        let (handler, trusted) = (handler.clone(), self.trusted.clone());
-                        clients.spawn(converse(stream, handler, trusted));
+                        let asker = stream.peer_cred().map(|peer| (peer.uid(), peer.gid())).ok();
+                        let may_change = asker.is_some_and(|(user, group)| {
+                            self.trusted.includes(user, group)
+                        });
+                        let (user, handler) = (asker.map(|(user, _)| user), handler.clone());
+                        seats.give(user, |turn| converse(stream, handler, may_change, turn));
+                        // Who is in may have asked already, and is not to lose his place unheard.
+                        tokio::task::yield_now().await;
                     }
                     Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
                 },
-                Some(_) = clients.join_next() => {}
+                () = seats.changed() => {}
             }
         }
         drop(self);
-        while clients.join_next().await.is_some() {}
+        seats.all_have_gone().await;
     }
 }
 
@@ -253,8 +261,7 @@ fn judge_existing(path: &std::path::Path) -> Result<()> {
 }
 
 /// One client: requests are answered in their order until it goes.
-async fn converse(stream: UnixStream, handler: Handler, trusted: Arc<Trusted>) {
-    let may_change = stream.peer_cred().is_ok_and(|peer| trusted.includes(peer.uid(), peer.gid()));
+async fn converse(stream: UnixStream, handler: Handler, may_change: bool, turn: Turn) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
@@ -263,10 +270,12 @@ async fn converse(stream: UnixStream, handler: Handler, trusted: Arc<Trusted>) {
         let read = tokio::time::timeout(PATIENCE, limited.read_until(b'\n', &mut line)).await;
         let Ok(Ok(1..)) = read else { return };
         let whole = line.ends_with(b"\n");
+        turn.is_ours();
         let reply = match understand(&line, whole, may_change) {
             Ok(request) => handler(request).await,
             Err(error) => Err(Refusal::new(Code::Usage, error)),
         };
+        turn.is_the_clients();
         let mut reply = match reply {
             Ok(mut members) => {
                 members.insert("ok".to_owned(), Value::Bool(true));
