@@ -287,16 +287,23 @@ fn send_many(fd: BorrowedFd<'_>, frames: &[&[u8]]) -> io::Result<usize> {
     Ok(sent.unsigned_abs() as usize)
 }
 
-/// A pseudo offset: whether the network card took a VLAN tag off the frame. Such a frame is
-/// another network's, although the socket is offered it.
-const VLAN_TAG_PRESENT: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_VLAN_TAG_PRESENT).cast_unsigned();
+/// A pseudo offset: whom the kernel takes the frame to be for. What is for another host, the kernel's
+/// own ARP does not look at, and neither do we. One with a VLAN tag that no interface here takes is
+/// such a frame: another network's, although the socket is offered it. Its tag would say so too, but
+/// the kernel has forgotten that by now.
+const PACKET_TYPE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE).cast_unsigned();
+
+/// Skips as many instructions when the frame is for another host.
+const fn if_for_another(skipped: u8) -> Instruction {
+    Instruction { code: JUMP_EQUAL, jt: skipped, jf: 0, k: libc::PACKET_OTHERHOST as u32 }
+}
 
 const fn arp_filter() -> [Instruction; 6] {
     [
         step(LOAD_HALF, ETHERTYPE_OFFSET),
         unless_equal(ETHERTYPE_ARP as u32, 3),
-        step(LOAD_BYTE, VLAN_TAG_PRESENT),
-        unless_equal(0, 1),
+        step(LOAD_BYTE, PACKET_TYPE),
+        if_for_another(1),
         step(RETURN, KEEP),
         step(RETURN, 0),
     ]
@@ -306,8 +313,8 @@ const fn ndp_filter() -> [Instruction; 11] {
     [
         step(LOAD_HALF, ETHERTYPE_OFFSET),
         unless_equal(ETHERTYPE_IPV6 as u32, 8),
-        step(LOAD_BYTE, VLAN_TAG_PRESENT),
-        unless_equal(0, 6),
+        step(LOAD_BYTE, PACKET_TYPE),
+        if_for_another(6),
         step(LOAD_BYTE, IPV6_NEXT_HEADER_OFFSET),
         unless_equal(ICMPV6, 4),
         step(LOAD_BYTE, ICMPV6_TYPE_OFFSET),
@@ -322,11 +329,10 @@ const fn ndp_filter() -> [Instruction; 11] {
 mod tests {
     use super::*;
 
-    /// On a frame without a VLAN tag or with one.
-    fn accepts(filter: &[Instruction], frame: &[u8], tagged: bool) -> bool {
-        filter::accepts(filter, frame, |offset| {
-            (offset == VLAN_TAG_PRESENT).then_some(u32::from(tagged))
-        })
+    /// On a frame for us, or for another host.
+    fn accepts(filter: &[Instruction], frame: &[u8], for_another: bool) -> bool {
+        let kind = if for_another { libc::PACKET_OTHERHOST } else { libc::PACKET_HOST };
+        filter::accepts(filter, frame, |offset| (offset == PACKET_TYPE).then_some(kind.into()))
     }
 
     fn frame(ethertype: [u8; 2], next_header: u8, icmp_type: u8) -> Vec<u8> {

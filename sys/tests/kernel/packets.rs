@@ -14,6 +14,7 @@ use crate::world::{Host, PATIENCE, eventually, running, wire};
 
 pub const CASES: &[Case] = &[
     ("an ARP frame crosses and nothing else does", arp),
+    ("ARP of a VLAN, or for another host, is not ours", foreign),
     ("a batch of frames arrives whole and in order", batch),
     ("solicitations for foreign groups are seen", ndp),
     ("a capture sees both directions with time stamps", capture),
@@ -82,6 +83,30 @@ fn arp() {
     own.send(&probe).unwrap();
     assert_eq!(next_frame(&listener).1, probe);
     assert_eq!(own.receive(&mut [0; 64]).unwrap(), None);
+}
+
+fn foreign() {
+    let (left, right) = live_wire();
+    let listener = right.run(|| PacketSocket::arp(right.ifindex)).unwrap();
+    let neighbours = right.run(|| PacketSocket::ndp(right.ifindex)).unwrap();
+    let sender = left.run(|| PacketSocket::sender(left.ifindex)).unwrap();
+    let ours = arp_probe(left.mac, [10, 0, 0, 100]);
+    let tagged = |frame: &[u8]| [&frame[..12], &[0x81, 0, 0, 5], &frame[12..]].concat();
+    let to_another = [&[2, 0, 0, 0, 0, 99][..], &ours[6..]].concat();
+    let solicitation = icmpv6(left.mac, 78, 135);
+    let foreign = icmpv6(left.mac, 79, 135);
+    let frames = [&tagged(&ours), &to_another, &ours, &tagged(&foreign), &solicitation];
+    sender.send_batch(&frames.map(Vec::as_slice)).unwrap();
+    assert_eq!(next_frame(&listener).1, ours);
+    assert_eq!(listener.receive(&mut [0; 64]).unwrap(), None);
+    // The kernels' own solicitations are on the wire, too.
+    let told = loop {
+        let (_, frame) = next_frame(&neighbours);
+        if [&foreign, &solicitation].contains(&&frame) {
+            break frame;
+        }
+    };
+    assert_eq!(told, solicitation);
 }
 
 fn batch() {
