@@ -28,6 +28,7 @@ pub mod on_time;
 mod program;
 mod regular;
 pub mod run;
+mod seats;
 pub mod secret_line;
 pub mod slow;
 pub mod stand_in;

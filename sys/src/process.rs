@@ -27,6 +27,11 @@ pub fn allow_open_files(wanted: u64) -> u64 {
     current.unwrap_or(u64::MAX)
 }
 
+/// How many files this process may have open.
+pub fn open_files_most() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// Where a command runs, when it dies, and which signals reach it.
 pub trait CommandExt {
     /// The child starts inside a network namespace.

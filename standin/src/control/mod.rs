@@ -3,7 +3,7 @@
 //! A Unix stream socket; one JSON object a line each way. [`Server`] owns the file and removes it
 //! when it is dropped, and knows who may change something ([`Access`]); the handler owns what is
 //! done. A slow or hostile client costs a bounded amount, and keeps nobody else waiting: see
-//! `seats`.
+//! `crate::seats`.
 //!
 //! ```text
 //! → {"command":"status"}
@@ -15,7 +15,6 @@ mod access;
 mod client;
 pub mod commands;
 mod page;
-mod seats;
 mod table;
 pub mod watch;
 
@@ -32,12 +31,12 @@ use std::time::Duration;
 pub use access::Access;
 use access::Trusted;
 pub use client::{DEFAULT_SOCKET, ask, default_socket, status};
-use seats::{Seats, Turn};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::failure::{Code, Failure, Result, plain_io};
+use crate::seats::{Seats, Turn};
 
 /// What somebody asked for.
 #[derive(Debug, Clone)]

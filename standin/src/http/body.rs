@@ -16,6 +16,13 @@ pub(super) enum Body {
     Stream(Receiver<Bytes>),
 }
 
+impl Body {
+    /// Whether it comes about piece by piece.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+}
+
 impl hyper::body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;

@@ -16,8 +16,6 @@ use tokio::time::{sleep, timeout};
 use super::page::sections::Section;
 use super::site::{FRESH_FOR, Site};
 
-/// Pages that are kept up to date at a time.
-pub(super) const LISTENERS_MOST: usize = 32;
 /// Figures that change all the time are sent so often; an event is told at once.
 const PERIOD: Duration = Duration::from_secs(1);
 /// A line goes out at least so often, so that a page that has gone is noticed.

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{Mutex, Semaphore};
 
-use super::events::{self, LISTENERS_MOST};
+use super::connection::clients_most;
+use super::events;
 use super::metrics::{self, Format};
 use super::page::{self, sections::Section};
 use super::{Ledger, SharedLedger};
@@ -30,6 +31,7 @@ pub struct Site {
     look: Look,
     ledger: SharedLedger,
     latest: Mutex<Option<Latest>>,
+    clients_most: usize,
     /// Pages that may be kept up to date.
     listeners: Arc<Semaphore>,
 }
@@ -45,14 +47,22 @@ struct Latest {
 }
 
 impl Site {
-    /// A site that looks with `look` and reads what the slow loop writes down.
-    pub fn new(look: Look, ledger: SharedLedger) -> Arc<Self> {
+    /// A site that looks with `look` and reads what the slow loop writes down, in a process that may
+    /// have so many files open.
+    pub fn new(look: Look, ledger: SharedLedger, open_files: u64) -> Arc<Self> {
+        let clients_most = clients_most(open_files);
         Arc::new(Self {
             look,
             ledger,
             latest: Mutex::new(None),
-            listeners: Arc::new(Semaphore::new(LISTENERS_MOST)),
+            clients_most,
+            // Who only asks has a place all the same.
+            listeners: Arc::new(Semaphore::new(clients_most / 2)),
         })
+    }
+
+    pub(super) fn clients_most(&self) -> usize {
+        self.clients_most
     }
 
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {

@@ -26,6 +26,7 @@ use standin_core::place::NodeId;
 use standin_core::{Instant, Report, report};
 use standin_sys::clock::Correspondence;
 use standin_sys::event::Wakeup;
+use standin_sys::process;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -195,7 +196,8 @@ impl SlowLoop {
             book: self.book.clone(),
             ledger: self.ledger.clone(),
         };
-        let site = Site::new(look_from(desk.clone()), self.ledger.clone());
+        let site =
+            Site::new(look_from(desk.clone()), self.ledger.clone(), process::open_files_most());
         let mut front = Front::open(site, self.door.take());
         self.front_stale = false;
         self.follow_webhooks();

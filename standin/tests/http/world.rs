@@ -167,7 +167,7 @@ impl Served {
         let ledger: SharedLedger = Arc::new(Mutex::new(ledger()));
         let door = Door::open(settings).expect("a door");
         let address = door.address().expect("bound");
-        let site = Site::new(look, ledger);
+        let site = Site::new(look, ledger, 1024);
         let (changes, mut wanted) = tokio::sync::mpsc::unbounded_channel::<Change>();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -1,10 +1,10 @@
-//! The places at the control socket: who has one, and who loses it to the next.
+//! The places at the control socket and at the page: who has one, and who loses it to the next.
 //!
-//! Owns the clients' tasks, by their users, and whose turn it is in each conversation. Never reads or
-//! writes a byte. Invariant: a client that is being answered keeps its place; one that lets us wait,
-//! half a request sent or half an answer read, keeps it only while nobody else wants it. Of these the
-//! user with the most loses the one that has waited longest, so that no number of clients of one
-//! user keeps another from being heard.
+//! Owns the clients' tasks, by their owners (a user, an address), and whose turn it is in each
+//! conversation. Never reads or writes a byte. Invariant: a client that is being answered keeps its
+//! place; one that lets us wait, half a request sent or half an answer read, keeps it only while
+//! nobody else wants it. Of these the owner with the most loses the one that has waited longest, so
+//! that no number of clients of one owner keeps another from being heard.
 
 use std::cmp::Reverse;
 use std::future::Future;
@@ -18,24 +18,24 @@ use tokio::task::{AbortHandle, JoinSet};
 const OURS: u64 = u64::MAX;
 
 /// All places.
-pub(super) struct Seats {
+pub(crate) struct Seats<Owner> {
     most: usize,
     clients: JoinSet<()>,
-    taken: Vec<Seat>,
+    taken: Vec<Seat<Owner>>,
     /// A place may be had that could not be before.
     freed: Arc<Notify>,
     /// Counts turns, as a clock of which only the order matters.
     turns: Arc<AtomicU64>,
 }
 
-struct Seat {
-    user: Option<u32>,
+struct Seat<Owner> {
+    owner: Owner,
     task: AbortHandle,
     since: Arc<AtomicU64>,
 }
 
 /// A client's own view of its place: whose turn it is.
-pub(super) struct Turn {
+pub(crate) struct Turn {
     since: Arc<AtomicU64>,
     turns: Arc<AtomicU64>,
     freed: Arc<Notify>,
@@ -43,20 +43,20 @@ pub(super) struct Turn {
 
 impl Turn {
     /// A request is being answered.
-    pub(super) fn is_ours(&self) {
+    pub(crate) fn is_ours(&self) {
         self.since.store(OURS, Ordering::Relaxed);
     }
 
     /// It is answered: the client has to read, and to ask the next.
-    pub(super) fn is_the_clients(&self) {
+    pub(crate) fn is_the_clients(&self) {
         self.since.store(self.turns.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         self.freed.notify_one();
     }
 }
 
-impl Seats {
+impl<Owner: Copy + PartialEq> Seats<Owner> {
     /// So many places, all free.
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self {
             most,
             clients: JoinSet::new(),
@@ -67,12 +67,12 @@ impl Seats {
     }
 
     /// Whether one more client can be served at once.
-    pub(super) fn is_one_to_be_had(&self) -> bool {
-        self.taken.len() < self.most || self.taken.iter().any(Seat::is_waited_for)
+    pub(crate) fn is_one_to_be_had(&self) -> bool {
+        self.taken.len() < self.most || self.taken.iter().any(|seat| seat.is_waited_for())
     }
 
-    /// Gives a place to a client of this user, if need be that of another.
-    pub(super) fn give<F>(&mut self, user: Option<u32>, converse: impl FnOnce(Turn) -> F)
+    /// Gives a place to a client of this owner, if need be that of another.
+    pub(crate) fn give<F>(&mut self, owner: Owner, converse: impl FnOnce(Turn) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -86,19 +86,19 @@ impl Seats {
         let since = turn.since.clone();
         turn.is_the_clients();
         let task = self.clients.spawn(converse(turn));
-        self.taken.push(Seat { user, task, since });
+        self.taken.push(Seat { owner, task, since });
     }
 
-    /// Who would lose a place: of the user with the most, the one that has let us wait longest.
+    /// Who would lose a place: of the owner with the most, the one that has let us wait longest.
     fn loser(&self) -> Option<usize> {
-        let count = |user| self.taken.iter().filter(|seat| seat.user == user).count();
+        let count = |owner| self.taken.iter().filter(|seat| seat.owner == owner).count();
         let waiting = self.taken.iter().enumerate().filter(|(_, seat)| seat.is_waited_for());
-        let age = |seat: &Seat| Reverse(seat.since.load(Ordering::Relaxed));
-        waiting.max_by_key(|(_, seat)| (count(seat.user), age(seat))).map(|(position, _)| position)
+        let age = |seat: &Seat<Owner>| Reverse(seat.since.load(Ordering::Relaxed));
+        waiting.max_by_key(|(_, seat)| (count(seat.owner), age(seat))).map(|(position, _)| position)
     }
 
     /// Waits until a place may have become free, or to be had. Nothing is lost when this is dropped.
-    pub(super) async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         tokio::select! {
             Some(_) = self.clients.join_next() => {
                 self.taken.retain(|seat| !seat.task.is_finished());
@@ -108,12 +108,12 @@ impl Seats {
     }
 
     /// Waits until every client has gone by itself.
-    pub(super) async fn all_have_gone(&mut self) {
+    pub(crate) async fn all_have_gone(&mut self) {
         while self.clients.join_next().await.is_some() {}
     }
 }
 
-impl Seat {
+impl<Owner> Seat<Owner> {
     fn is_waited_for(&self) -> bool {
         self.since.load(Ordering::Relaxed) != OURS
     }
@@ -125,31 +125,31 @@ mod tests {
 
     use super::*;
 
-    /// The users whose clients have a place, once the tasks have had their turn.
-    async fn users(seats: &mut Seats) -> Vec<Option<u32>> {
+    /// Whose clients have a place, once the tasks have had their turn.
+    async fn owners(seats: &mut Seats<u32>) -> Vec<u32> {
         tokio::task::yield_now().await;
-        seats.taken.iter().map(|seat| seat.user).collect()
+        seats.taken.iter().map(|seat| seat.owner).collect()
     }
 
     #[tokio::test]
-    async fn the_user_with_the_most_loses_a_place_and_one_who_is_answered_never() {
+    async fn the_owner_with_the_most_loses_a_place_and_one_who_is_answered_never() {
         let mut seats = Seats::new(3);
         let waits = |_turn| pending();
-        seats.give(Some(1), waits);
+        seats.give(1, waits);
         for _ in 0..9 {
             assert!(seats.is_one_to_be_had());
-            seats.give(Some(2), waits);
+            seats.give(2, waits);
         }
-        assert_eq!(users(&mut seats).await, [Some(1), Some(2), Some(2)]);
-        seats.give(Some(3), waits);
-        assert_eq!(users(&mut seats).await, [Some(1), Some(2), Some(3)]);
+        assert_eq!(owners(&mut seats).await, [1, 2, 2]);
+        seats.give(3, waits);
+        assert_eq!(owners(&mut seats).await, [1, 2, 3]);
         // Among equals who has let us wait longest.
-        seats.give(Some(4), waits);
-        assert_eq!(users(&mut seats).await, [Some(3), Some(2), Some(4)]);
+        seats.give(4, waits);
+        assert_eq!(owners(&mut seats).await, [3, 2, 4]);
         // All are being answered: the next waits until one is not any more.
         let mut seats = Seats::new(2);
-        for user in 1..=2 {
-            seats.give(Some(user), |turn| async move {
+        for owner in 1..=2 {
+            seats.give(owner, |turn| async move {
                 turn.is_ours();
                 for _ in 0..5 {
                     tokio::task::yield_now().await;
@@ -165,8 +165,8 @@ mod tests {
         }
         // And who goes by itself leaves a place.
         let mut seats = Seats::new(1);
-        seats.give(Some(1), |turn| async move { turn.is_ours() });
-        while users(&mut seats).await != [None; 0] {
+        seats.give(1, |turn| async move { turn.is_ours() });
+        while owners(&mut seats).await != [0; 0] {
             seats.changed().await;
         }
     }
