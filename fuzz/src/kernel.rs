@@ -56,7 +56,7 @@ fn judge_message(message: &Message<'_>) {
         (Some(Event::AddressAdded(_) | Event::AddressRemoved(_)), 20 | 21) => {
             assert!(address.is_some());
         }
-        (Some(Event::RouteChanged | Event::LocalRouteRemoved(_)), 24 | 25) => {
+        (Some(Event::DefaultRouteChanged | Event::LocalRouteRemoved(_)), 24 | 25) => {
             assert!(route.is_some());
         }
         (None, _) => {}

@@ -17,7 +17,9 @@ use super::queue::RouteQueue;
 use super::route::Route;
 use super::socket::{open_socket, port_of, receive_datagram, reply_buffer};
 use crate::error::{Error, Result};
-use crate::filter::{self, Instruction, KEEP, LOAD_HALF, LOAD_WORD, RETURN, step, unless_equal};
+use crate::filter::{
+    self, Instruction, JUMP_EQUAL, KEEP, LOAD_BYTE, LOAD_HALF, LOAD_WORD, RETURN, step,
+};
 use crate::raw;
 
 /// A change.
@@ -31,8 +33,9 @@ pub enum Event {
     AddressAdded(Address),
     /// An address was removed, by whomever, also because its lifetime ended.
     AddressRemoved(Address),
-    /// A route of the main table was added or removed.
-    RouteChanged,
+    /// A default route of the main table was added or removed. Of others there may be a million, which
+    /// a routing daemon changes all the time.
+    DefaultRouteChanged,
     /// A local route of IPv4 was removed, by whomever; not one that the kernel made for an address.
     LocalRouteRemoved(LocalRoute),
     /// Announcements were lost: read everything again.
@@ -55,7 +58,7 @@ impl Event {
             libc::RTM_NEWROUTE | libc::RTM_DELROUTE => {
                 let route = Route::read(message)?;
                 if route.table == u32::from(libc::RT_TABLE_MAIN) {
-                    return Some(Self::RouteChanged);
+                    return route.is_default().then_some(Self::DefaultRouteChanged);
                 }
                 let removed =
                     message.kind == libc::RTM_DELROUTE && route.protocol != libc::RTPROT_KERNEL;
@@ -83,6 +86,7 @@ impl Monitor {
             groups |= libc::RTMGRP_IPV4_ROUTE | libc::RTMGRP_IPV6_ROUTE;
         }
         let fd = open_socket(groups.cast_unsigned(), true)
+            .and_then(|fd| filter::attach(fd.as_fd(), &followed(None)).map(|()| fd))
             .map_err(|error| Error::new("listen for network changes", error))?;
         Ok(Self { fd, events: VecDeque::new(), buffer: reply_buffer() })
     }
@@ -91,7 +95,7 @@ impl Monitor {
     /// acknowledgement. Their removal, by whomever, is told as ever.
     pub fn leave_out_additions_of(&self, queue: &RouteQueue) -> Result<()> {
         port_of(queue.as_fd())
-            .and_then(|port| filter::attach(self.fd.as_fd(), &all_but_additions_of(port)))
+            .and_then(|port| filter::attach(self.fd.as_fd(), &followed(Some(port))))
             .map_err(|error| Error::new("leave out own additions of addresses", error))
     }
 
@@ -115,22 +119,44 @@ impl Monitor {
     }
 }
 
-/// Keeps every announcement but those of addresses that the socket of this number added or renewed. The
-/// header is in the host's byte order (`struct nlmsghdr`), and the filter loads as from a network.
-fn all_but_additions_of(port: u32) -> [Instruction; 6] {
+/// Keeps every announcement but those of addresses that the socket of this number added or renewed, and
+/// of routes that are nobody's default and none of ours. The header is in the host's byte order
+/// (`struct nlmsghdr`), and the filter loads as from a network.
+fn followed(port: Option<u32>) -> [Instruction; 12] {
     const KIND_OFFSET: u32 = 4;
     const PORT_OFFSET: u32 = 12;
-    let kind = u16::from_be_bytes(libc::RTM_NEWADDR.to_ne_bytes());
-    let port = u32::from_be_bytes(port.to_ne_bytes());
+    // In struct rtmsg behind it.
+    const ROUTE_PREFIX_OFFSET: u32 = 16 + 1;
+    const ROUTE_KIND_OFFSET: u32 = 16 + 7;
+    let kind = |kind: u16| u32::from(u16::from_be_bytes(kind.to_ne_bytes()));
+    let port = u32::from_be_bytes(port.unwrap_or(NOBODYS_PORT).to_ne_bytes());
+    let jump = |operand, equal, unequal| Instruction {
+        code: JUMP_EQUAL,
+        jt: equal,
+        jf: unequal,
+        k: operand,
+    };
     [
         step(LOAD_HALF, KIND_OFFSET),
-        unless_equal(kind.into(), 3),
+        jump(kind(libc::RTM_NEWROUTE), 6, 0),
+        jump(kind(libc::RTM_DELROUTE), 3, 0),
+        jump(kind(libc::RTM_NEWADDR), 0, 6),
+        // An address was added.
         step(LOAD_WORD, PORT_OFFSET),
-        unless_equal(port, 1),
-        step(RETURN, 0),
+        jump(port, 5, 4),
+        // A route was removed; those that hold addresses are local.
+        step(LOAD_BYTE, ROUTE_KIND_OFFSET),
+        jump(libc::RTN_LOCAL.into(), 2, 0),
+        // Or added.
+        step(LOAD_BYTE, ROUTE_PREFIX_OFFSET),
+        jump(0, 0, 1),
         step(RETURN, KEEP),
+        step(RETURN, 0),
     ]
 }
+
+/// The kernel gives no socket this number; 0 is its own, and what it does itself is news.
+const NOBODYS_PORT: u32 = u32::MAX;
 
 /// A full queue, or an announcement that is larger than any buffer should have to be.
 fn lost_something(error: &std::io::Error) -> bool {
@@ -149,21 +175,41 @@ mod tests {
     use crate::netlink::message::append_message;
 
     #[test]
-    fn own_additions_alone_are_left_out() {
-        let told = |kind: u16, port: u32| {
+    fn own_additions_and_routes_of_others_are_left_out() {
+        let told = |filter: &[Instruction], kind: u16, port: u32, payload: &[u8]| {
             let mut datagram = vec![];
-            append_message(&mut datagram, kind, 0, 7, |_| {});
+            append_message(&mut datagram, kind, 0, 7, |message| {
+                message.bytes(payload);
+            });
             datagram[12..16].copy_from_slice(&port.to_ne_bytes());
-            filter::accepts(&all_but_additions_of(0x8000_1234), &datagram, |_| None)
+            filter::accepts(filter, &datagram, |_| None)
         };
-        assert!(!told(libc::RTM_NEWADDR, 0x8000_1234));
+        let ours = 0x8000_1234;
+        let with = followed(Some(ours));
+        assert!(!told(&with, libc::RTM_NEWADDR, ours, &[]));
+        assert!(told(&followed(None), libc::RTM_NEWADDR, ours, &[]));
         for (kind, port) in [
-            (libc::RTM_NEWADDR, 0x8000_1235),
+            (libc::RTM_NEWADDR, ours + 1),
             (libc::RTM_NEWADDR, 0),
-            (libc::RTM_DELADDR, 0x8000_1234),
-            (libc::RTM_NEWLINK, 0x8000_1234),
+            (libc::RTM_DELADDR, ours),
+            (libc::RTM_NEWLINK, ours),
         ] {
-            assert!(told(kind, port), "{kind} of {port:x}");
+            assert!(told(&with, kind, port, &[]), "{kind} of {port:x}");
+        }
+        let route = |prefix, kind| [2, prefix, 0, 0, 254, 3, 0, kind, 0, 0, 0, 0];
+        let (unicast, local) = (libc::RTN_UNICAST, libc::RTN_LOCAL);
+        for (kind, prefix, what, wanted) in [
+            (libc::RTM_NEWROUTE, 0, unicast, true),
+            (libc::RTM_NEWROUTE, 24, unicast, false),
+            (libc::RTM_NEWROUTE, 32, local, false),
+            (libc::RTM_DELROUTE, 0, unicast, true),
+            (libc::RTM_DELROUTE, 24, unicast, false),
+            (libc::RTM_DELROUTE, 32, local, true),
+        ] {
+            for filter in [&with, &followed(None)] {
+                let is_told = told(filter, kind, 9, &route(prefix, what));
+                assert_eq!(is_told, wanted, "{kind} /{prefix} {what}");
+            }
         }
     }
 

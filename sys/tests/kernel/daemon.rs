@@ -39,7 +39,7 @@ fn monitor() {
     until("expired", &|event| matches!(event, Event::AddressRemoved(a) if a.ip == spec.ip));
 
     left.route.add_route(&RouteSpec::default_via(right.ip)).unwrap();
-    until("the route", &|event| *event == Event::RouteChanged);
+    until("the route", &|event| *event == Event::DefaultRouteChanged);
 
     let mut far = right.route;
     far.set_link_up(right.ifindex, false).unwrap();
