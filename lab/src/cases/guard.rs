@@ -9,6 +9,7 @@ use standin_sys::signal::{SIGCONT, SIGKILL, SIGSTOP};
 
 use super::{Case, alone, beside, brain_has_its_vip, stand_in};
 use crate::daemon::Daemon;
+use crate::sandbox::tool;
 use crate::story::Lab;
 use crate::wait::{self, PATIENCE};
 use crate::world::{BRAIN, Family, LAN, PINKY, SNOWBALL, World};
@@ -57,6 +58,11 @@ pub const CASES: &[Case] = &[
         "interface_recreated",
         "the interface is deleted and made again: held and announced again",
         interface_recreated,
+    ),
+    beside(
+        "interface_without_files",
+        "the same while no file can be opened: tried until one can",
+        interface_without_files,
     ),
     beside(
         "interface_renamed",
@@ -264,6 +270,32 @@ fn interface_recreated(lab: &Lab) -> Result<()> {
         world.pinky.address(vip).is_some_and(|address| address.ifindex == nic.ifindex)
     })?;
     world.router_forgets()?;
+    world.ask(vip, 200)?.wait_answered_by("pinky", 0, PATIENCE)?;
+    world.power_on(&world.brain)?;
+    standin.wait_after(mark, "released", PATIENCE)?;
+    standin.stop()
+}
+
+fn interface_without_files(lab: &Lab) -> Result<()> {
+    let world = World::new(lab)?;
+    let standin = stood_in(&world, Family::V4)?;
+    let vip = Family::V4.vip(BRAIN);
+    let process = standin.process().id();
+    let allow = |files: usize| {
+        let (process, files) = (process.to_string(), format!("--nofile={files}:"));
+        tool(&["prlimit", "--pid", &process, &files], "util-linux")
+    };
+    let mark = standin.mark();
+    world.pinky.route(|route| route.delete_link(world.pinky.nic().ifindex))?;
+    standin.wait_after(mark, "link-down", PATIENCE)?;
+    // Fewer than there are: they stay, and there are no more.
+    allow(4)?;
+    world.rewire(&world.pinky, PINKY)?;
+    let trouble = standin.wait_after(mark, "trouble", PATIENCE)?;
+    lab.say(format!("it says: {}", trouble.text("message")));
+    ensure!(trouble.text("message").contains("open a packet socket"), "it says something else");
+    allow(1024)?;
+    standin.wait_after(mark, "link-up", PATIENCE)?;
     world.ask(vip, 200)?.wait_answered_by("pinky", 0, PATIENCE)?;
     world.power_on(&world.brain)?;
     standin.wait_after(mark, "released", PATIENCE)?;

@@ -153,6 +153,8 @@ pub struct FastLoop<'s> {
     /// What is to be told once a crowd of addresses is announced; none at other times.
     held_back: Option<Vec<ToSlow>>,
     complained_at: Option<Instant>,
+    /// When an interface that could not be opened or looked at is tried again.
+    look_again_at: Option<Instant>,
     /// When the timer fires, until it has; not later than anything is due.
     armed: Option<Instant>,
     noise: Noise,
@@ -275,6 +277,7 @@ impl<'s> FastLoop<'s> {
             lost_messages: 0,
             held_back: None,
             complained_at: None,
+            look_again_at: None,
             armed: None,
             noise: Noise::default(),
             pulse: Pulse::default(),
@@ -362,13 +365,14 @@ impl<'s> FastLoop<'s> {
         self.carry_out()?;
         let next = self.node.poll_timeout().map(|(deadline, _)| deadline);
         self.pulse.turns += 1;
-        self.arm([next, self.stop_by].into_iter().flatten().min())
+        self.arm([next, self.stop_by, self.look_again_at].into_iter().flatten().min())
     }
 
     /// Does what is due, reads what there is, and lets the core judge.
     fn take_in(&mut self, at: Instant) -> Result<()> {
         self.node.handle_timeout(at);
         let exhausted = self.read_all(at)?;
+        self.stale |= self.is_to_look_again(at);
         if std::mem::take(&mut self.stale) {
             self.refresh_links(at);
         }
@@ -486,7 +490,7 @@ impl<'s> FastLoop<'s> {
     }
 
     /// Tells of trouble with a socket, now and then.
-    fn complain(&mut self, at: Instant, error: &standin_sys::error::Error) {
+    fn complain(&mut self, at: Instant, error: &dyn std::fmt::Display) {
         let recently = self.complained_at.is_some_and(|then| at.since(then) < COMPLAINT_INTERVAL);
         if !recently {
             self.complained_at = Some(at);

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use standin_core::config::{LinkId, LinkState, VipId};
 use standin_core::{Input, Instant, step};
@@ -43,7 +44,15 @@ impl Sockets {
     }
 }
 
+/// An interface that could not be opened or looked at is tried again after this time.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 impl FastLoop<'_> {
+    /// Whether it is time to try again what failed with an interface.
+    pub(super) fn is_to_look_again(&mut self, at: Instant) -> bool {
+        self.look_again_at.take_if(|due| *due <= at).is_some()
+    }
+
     /// Reads the frames of a port.
     pub(super) fn read_port(&mut self, at: Instant, token: u64) {
         let position = ((token - PORTS) / 2) as usize;
@@ -86,7 +95,7 @@ impl FastLoop<'_> {
                     }
                     self.stale = true;
                 }
-                Event::LinkGone(..) | Event::RouteChanged => self.stale = true,
+                Event::LinkGone(..) | Event::DefaultRouteChanged => self.stale = true,
                 Event::LocalRouteRemoved(route) => self.lose_route(at, route),
                 Event::AddressAdded(address) => {
                     self.stale |= address.proto != Some(ADDRESS_PROTO);
@@ -132,27 +141,35 @@ impl FastLoop<'_> {
         let near: Vec<IpAddr> = peers.chain(ours.iter().copied()).collect();
         for position in 0..self.ports.len() {
             let Some(doors) = &mut self.doors else { return };
-            let found = Ground::survey(&mut doors.kernel)
-                .and_then(|mut ground| {
-                    let port = &self.ports[position];
-                    let named = ground.interface_named(&port.name);
-                    // One that was renamed is the same as before.
-                    let ifindex = named.or_else(|_| ground.interface(port.ifindex))?.index;
-                    link_state(&mut ground, ifindex, &near, &ours)
-                        .map(|(_, state)| (ifindex, state))
-                })
-                .ok();
-            self.settle_port(at, position, found);
+            let port = &self.ports[position];
+            let found = Ground::survey(&mut doors.kernel).and_then(|mut ground| {
+                let named = ground.interface_named(&port.name);
+                // One that was renamed is the same as before.
+                let link = named.or_else(|_| ground.interface(port.ifindex));
+                let Ok(ifindex) = link.map(|link| link.index) else { return Ok(None) };
+                let (_, state) = link_state(&mut ground, ifindex, &near, &ours)?;
+                Ok(Some((ifindex, state)))
+            });
+            match found {
+                Ok(found) => self.settle_port(at, position, found),
+                // The kernel does not say: what it said last is as good as anything.
+                Err(error) => {
+                    self.complain(at, &error.what().trim_start_matches("cannot "));
+                    self.look_again_at = Some(at + LOOK_AGAIN);
+                }
+            }
         }
     }
 
     fn settle_port(&mut self, at: Instant, position: usize, found: Option<(u32, LinkState)>) {
         let port = &mut self.ports[position];
         let state = match found {
-            Some((ifindex, state)) => {
-                if ifindex != port.ifindex {
+            Some((ifindex, mut state)) => {
+                if ifindex != port.ifindex || port.sockets.is_none() {
                     self.open_again(at, position, ifindex);
                 }
+                // One that we cannot listen on is of no use.
+                state.up &= self.ports[position].sockets.is_some();
                 state
             }
             // It has gone, or is set down.
@@ -183,18 +200,14 @@ impl FastLoop<'_> {
             install.ifindex = ifindex;
         }
         port.ifindex = ifindex;
-        match Sockets::open(ifindex) {
-            Ok(sockets) => {
-                // The old sockets leave the poller as they are closed.
-                port.sockets = Some(sockets);
-                if let Err(error) = self.watch_port(position) {
-                    self.complain(at, &error);
-                }
-            }
-            Err(error) => {
-                port.sockets = None;
-                self.complain(at, &error);
-            }
+        // The old sockets leave the poller as they are closed.
+        let opened = Sockets::open(ifindex).map(|sockets| port.sockets = Some(sockets));
+        let opened = opened.and_then(|()| self.watch_port(position));
+        if let Err(error) = opened {
+            self.ports[position].sockets = None;
+            self.complain(at, &error);
+            // No files left, for instance: nothing else would say when there are some again.
+            self.look_again_at = Some(at + LOOK_AGAIN);
         }
     }
 }
