@@ -142,11 +142,13 @@ impl Vip {
         if let Some(wanted) = &mut self.wanted {
             wanted.since = around.now;
         }
-        if let Some(Answered { by, .. }) = self.answered
+        if let Some(Answered { by, said, .. }) = self.answered
             && self.on_answer == OnAnswer::Wait
         {
             self.answered = None;
-            around.report(Report::AnswersStopped { vip: self.address, by });
+            if said {
+                around.report(Report::AnswersStopped { vip: self.address, by });
+            }
         }
         self.become_state(around.now, State::Adding { sent_at: around.now, refused: false });
         // What is still to come is of requests before this claim.
@@ -185,7 +187,8 @@ impl Vip {
             decided: wanted.since,
             confirmed: now,
         });
-        let answered_by = self.answered.take().map(|answered| answered.by);
+        let answered = self.answered.take().filter(|answered| !answered.asks);
+        let answered_by = answered.map(|answered| answered.by);
         if wanted.cause == Some(Cause::ServiceDown) {
             self.report_duplicate(around, around.home_macs.first().copied());
         } else if let Some(by) = answered_by {
@@ -228,9 +231,8 @@ impl Vip {
     }
 
     pub(super) fn report_answered(&mut self, around: &mut Surroundings<'_>) {
-        let Some(answered) = self.answered.as_mut().filter(|answered| !answered.said) else {
-            return;
-        };
+        let news = |answered: &&mut Answered| !answered.said && !answered.asks;
+        let Some(answered) = self.answered.as_mut().filter(news) else { return };
         answered.said = true;
         let by = answered.by;
         let (vip, home) = (self.address, around.home.clone());

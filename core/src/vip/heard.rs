@@ -38,7 +38,9 @@ impl Vip {
         let by = heard.mac;
         let from_home = around.home_macs.contains(&by);
         match &self.state {
-            State::Asking(_) | State::Waiting { .. } if asserts => self.handle_answer(around, by),
+            State::Asking(_) | State::Waiting { .. } if asserts => {
+                self.handle_answer(around, by, false)
+            }
             State::Asking(_) | State::Waiting { .. } if probes => self.handle_rival(around, by),
             State::Adding { .. } if asserts || probes => {
                 self.handle_late_claim(around, by, asserts)
@@ -62,12 +64,12 @@ impl Vip {
         }
     }
 
-    /// Somebody has the address that we asked for.
-    fn handle_answer(&mut self, around: &mut Surroundings<'_>, by: Mac) -> Meaning {
+    /// Somebody has the address that we asked for, or asks for it and goes first.
+    fn handle_answer(&mut self, around: &mut Surroundings<'_>, by: Mac, asks: bool) -> Meaning {
         let before = self.answered.take();
         let known = before.filter(|answered| answered.by == by);
         let (times, said) = known.map_or((0, false), |answered| (answered.times, answered.said));
-        self.answered = Some(Answered { by, times: times.saturating_add(1), said });
+        self.answered = Some(Answered { by, times: times.saturating_add(1), asks, said });
         if self.on_answer == OnAnswer::Takeover {
             return Meaning::None;
         }
@@ -99,7 +101,9 @@ impl Vip {
             }
             Home::Peer(_) if around.home_macs.contains(&by) => Meaning::HomeClaims,
             // Two that would stand in: the lower address goes first, the other waits for its answer.
-            Home::Peer(_) | Home::Cluster if by < around.link.mac => self.handle_answer(around, by),
+            Home::Peer(_) | Home::Cluster if by < around.link.mac => {
+                self.handle_answer(around, by, true)
+            }
             Home::Peer(_) | Home::Cluster => Meaning::None,
         }
     }

@@ -117,6 +117,8 @@ pub(super) struct Contested {
 pub(super) struct Answered {
     pub(super) by: Mac,
     pub(super) times: u32,
+    /// It has asked for the address as we do, and goes first. It has not said that it has it.
+    pub(super) asks: bool,
     pub(super) said: bool,
 }
 

@@ -102,6 +102,19 @@ fn a_lower_rival_is_waited_for_and_a_higher_one_is_not() {
         assert_eq!(stage.vip.place(), Place::Asking);
         stage.hear(probes(LOWER));
         assert_eq!(stage.vip.place(), Place::Waiting(LOWER));
+        // It has asked, and says nothing of having it: two nodes that start do that.
+        assert!(!stage.said().contains(&"still-answered"), "{:?}", stage.said());
+        stage.run(ms(3000));
+        let told = stage.said();
+        assert!(stage.did(adds) && !told.contains(&"answers-stopped"), "{told:?}");
+        // One that is there is another matter.
+        let mut stage = Stage::asking(home);
+        stage.hear(probes(LOWER));
+        stage.hear(asserts(LOWER));
+        stage.run(ms(3000));
+        let told = stage.said();
+        let count = |wanted| told.iter().filter(|name| **name == wanted).count();
+        assert_eq!((count("still-answered"), count("answers-stopped")), (1, 1), "{told:?}");
     }
 }
 
