@@ -163,6 +163,24 @@ fn a_restart_that_keeps_moves_nothing() {
     }
 }
 
+/// Whoever is on the link may forge what a kernel says of a closed port, as often as he likes.
+#[test]
+fn a_forged_refusal_means_nothing_while_heartbeats_come() {
+    let mut world = World::new(Scenario::plain(3), Random::new(7), true);
+    world.run(ms(5000));
+    let begun = story(&world).len();
+    for _ in 0..2000 {
+        for (to, from) in [(PINKY, BRAIN), (BRAIN, PINKY), (SNOWBALL, PINKY)] {
+            world.operate(&Operation::Refuse(to, from));
+        }
+        world.run(ms(1));
+    }
+    let told = story(&world).split_off(begun);
+    assert!(told.contains("nobody takes") || told.contains("attacker"), "the forgeries are told");
+    assert!(!told.contains("daemon"), "{told}");
+    assert_held(&world, PINKY);
+}
+
 #[test]
 fn a_killed_daemon_leaves_no_second_holder() {
     let mut world = settled(Scenario::plain(2));

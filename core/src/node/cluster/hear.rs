@@ -195,17 +195,20 @@ impl Node {
     }
 
     /// A member's kernel says that nobody takes our heartbeats: its host lives, its daemon does
-    /// not. Anybody could have sent that, so it only opens the question; the addresses are asked
-    /// for before anything is taken over.
+    /// not. Anybody could have sent that, so it is not listened to before a heartbeat is missed, and
+    /// only opens the question: the addresses are asked for before anything is taken over. Nothing is
+    /// late for it, since the kernel of a daemon that has gone answers for them a while longer.
     pub(in crate::node) fn handle_refused(&mut self, from: IpAddr) {
         let Some(peer) = self.peer_of.get(&from).copied() else { return };
         self.with_cluster(|node, cluster| {
             let Some(member) = cluster.member_of(peer) else { return };
             let fellow = &mut cluster.members[member];
-            let lately = fellow
-                .daemon
-                .heard_at()
-                .is_some_and(|at| node.now.since(at) < node.config.timing.interval / 2);
+            // Who has said that it goes has gone when its kernel says so.
+            let said = fellow.said.flags;
+            let goes = said.contains(Flags::LEAVING) || said.contains(Flags::KEEPING);
+            let interval = node.config.timing.interval;
+            let missed = if goes { interval / 2 } else { interval * 3 / 2 };
+            let lately = fellow.daemon.heard_at().is_some_and(|at| node.now.since(at) < missed);
             if lately || fellow.refused {
                 return;
             }
