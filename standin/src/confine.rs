@@ -3,7 +3,7 @@
 //! Owns the choice; the means are [`standin_sys::confine`]'s. What is given up is inherited by every
 //! program that is started later, so how much it is depends on whether there are any: a run without
 //! commands and hooks can neither start a program nor write a file; one with them leaves their
-//! programs what these may need. Invariant: a run that could not give something up says so and goes
+//! programs what these may need, but for a look at the key in our memory. Invariant: a run that could not give something up says so and goes
 //! on, for it stands in for somebody.
 
 use std::path::Path;
@@ -49,6 +49,11 @@ pub fn confine(sandbox: Sandbox, starts_programs: bool, socket: Option<&Path>) -
     let mut kept = Vec::new();
     let mut refused = Vec::new();
     let mut landlock = 0;
+    // The key is in it.
+    match confine::give_up_dumps() {
+        Ok(()) => kept.push("nobody looks into its memory".to_owned()),
+        Err(error) => refused.push(error.to_string()),
+    }
     if starts_programs {
         kept.push("files stay open to the programs of checks and hooks".to_owned());
     } else {

@@ -1,6 +1,7 @@
-//! What this process gives up for good: system calls (seccomp) and files (Landlock).
+//! What this process gives up for good: system calls (seccomp), files (Landlock), and being looked
+//! into.
 //!
-//! Owns both lists. Everything here is for ever and is inherited by every thread and every program
+//! Owns the lists. Everything here is for ever and is inherited by every thread and every program
 //! that is started later, so a list holds only what neither we nor a sane hook needs. A refused
 //! call fails with `EPERM`; nothing is killed. Invariant: what is asked for is taken from the calling
 //! thread, so it is asked for before there is another one.
@@ -140,6 +141,13 @@ fn compiled(
     SeccompFilter::new(refused, SeccompAction::Allow, refusal, architecture)
         .and_then(TryInto::try_into)
         .map_err(|error| error.to_string())
+}
+
+/// Keeps this process's memory to itself: no other process of the same user reads it, and a crash
+/// leaves none of it in a core file. Programs that are started later are as ever.
+pub fn give_up_dumps() -> Result<()> {
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .map_err(|error| Error::new("give up core files (prctl)", error))
 }
 
 /// Gives up writing to, making, removing and running files, but for what is left in `writable`,

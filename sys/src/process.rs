@@ -27,6 +27,12 @@ pub fn allow_open_files(wanted: u64) -> u64 {
     current.unwrap_or(u64::MAX)
 }
 
+/// The user as whom this process acts. The owner of `/proc/self` is another one where nobody may look
+/// into the process.
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// How many files this process may have open.
 pub fn open_files_most() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)

@@ -5,8 +5,9 @@
 //! `/etc/group` alone: a directory service could block.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use standin_sys::process;
 
 use crate::failure::{Failure, Result, nearest};
 use crate::file::Control;
@@ -53,7 +54,7 @@ impl Trusted {
     /// # Errors
     /// There is no such group.
     pub(super) fn of(group: Option<&str>) -> Result<Self> {
-        let user = fs::metadata("/proc/self").map_or(0, |metadata| metadata.uid());
+        let user = process::user();
         let Some(named) = group else {
             return Ok(Self { user, group: None, members: Vec::new() });
         };

@@ -52,7 +52,15 @@ pub fn alone() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// What another process of the same user without rights would be shown of this one.
+fn is_dumpable() -> bool {
+    rustix::process::dumpable_behavior().unwrap() != rustix::process::DumpableBehavior::NotDumpable
+}
+
 pub fn with_programs() -> ExitCode {
+    assert!(is_dumpable());
+    confine::give_up_dumps().unwrap();
+    assert!(!is_dumpable());
     confine::give_up_calls(true).unwrap();
     assert!(Command::new("/bin/true").status().unwrap().success());
     let mut inherits = Command::new("grep");
