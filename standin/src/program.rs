@@ -7,9 +7,12 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::process::Stdio;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::process::{ExitStatus, Stdio};
 
-use standin_sys::process::{CommandExt, kill_process_group};
+use standin_sys::process::{CommandExt, ProcessHandle, kill_process_group};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
 
 use crate::slow::service::ENVIRONMENT;
@@ -41,6 +44,39 @@ pub(crate) fn start(
     let child = Command::from(command).process_group(0).kill_on_drop(true).spawn()?;
     let group = Group(child.id());
     Ok((child, group))
+}
+
+/// Waits until the leader has ended by itself, and kills what it left of its group: nobody knows of
+/// that, and of a check that leaves something each time there would soon be no room for more.
+///
+/// # Errors
+/// As of [`Child::wait`].
+pub(crate) async fn ended_with_all(child: &mut Child, group: Group) -> io::Result<ExitStatus> {
+    // As long as nobody has waited for it the leader's number is its own, ended or not.
+    let handle = child.id().and_then(|id| ProcessHandle::open(id).ok());
+    #[expect(
+        deprecated,
+        reason = "its successor has to be promised what this handle is: open while it is watched"
+    )]
+    let watched = handle.map(|handle| AsyncFd::with_interest(Opened(handle), Interest::READABLE));
+    let Some(Ok(watched)) = watched else {
+        // An old kernel, or no file left to open: what it leaves stays.
+        let status = child.wait().await;
+        group.leader_reaped();
+        return status;
+    };
+    watched.readable().await?.retain_ready();
+    drop(group);
+    child.wait().await
+}
+
+/// As the runtime wants to have it.
+struct Opened(ProcessHandle);
+
+impl AsRawFd for Opened {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
 }
 
 /// A program's process group, killed when this is dropped while the leader is not reaped yet. As

@@ -1,8 +1,8 @@
 //! The command check: a program that exits with 0.
 //!
-//! The program is the leader of a process group of its own. Whenever a run ends before the
-//! program does, by the timeout or because the run was dropped, the whole group is killed, so
-//! that a hanging check leaves no children behind. The program is never a shell unless the user
+//! The program is the leader of a process group of its own. When it ends, or when a run ends before
+//! it, by the timeout or because the run was dropped, the whole group is killed, so that a check
+//! leaves no children behind. The program is never a shell unless the user
 //! named one.
 
 use std::os::unix::process::ExitStatusExt;
@@ -37,13 +37,14 @@ pub async fn run(probe: &CommandProbe, target: &Target, phase: &Phase) -> Result
     let mut complained = FirstLine::default();
     let output = async { tokio::join!(said.read(stdout), complained.read(stderr)) };
     let status = {
-        tokio::pin!(output);
+        let ended = program::ended_with_all(&mut child, group);
+        tokio::pin!(output, ended);
         let mut drained = false;
         let status = loop {
             tokio::select! {
                 biased;
                 _ = &mut output, if !drained => drained = true,
-                status = child.wait() => break status,
+                status = &mut ended => break status,
             }
         };
         if !drained {
@@ -51,7 +52,6 @@ pub async fn run(probe: &CommandProbe, target: &Target, phase: &Phase) -> Result
         }
         status
     };
-    group.leader_reaped();
     let status = status.map_err(|error| format!("cannot wait for the command: {error}"))?;
     if status.success() {
         return Ok(());

@@ -328,7 +328,7 @@ const CHECK: &[Key] = &[
         "command",
         "a program with its arguments: one text with quotes as in a shell, or a list of words",
         Needed("without another of the first five"),
-        "it is run without a shell, and passes when it exits with 0",
+        "it is run without a shell, and passes when it exits with 0; what it started in its process group ends with it",
     ),
     key(
         "expect-text",
