@@ -68,7 +68,7 @@ impl<Owner: Copy + PartialEq> Seats<Owner> {
 
     /// Whether one more client can be served at once.
     pub(crate) fn is_one_to_be_had(&self) -> bool {
-        self.taken.len() < self.most || self.taken.iter().any(|seat| seat.is_waited_for())
+        self.taken.len() < self.most || self.taken.iter().any(Seat::is_waited_for)
     }
 
     /// Gives a place to a client of this owner, if need be that of another.

@@ -204,6 +204,18 @@ fn a_wrong_or_unknown_certificate_is_refused_unless_insecure() {
 }
 
 #[test]
+fn an_authority_that_serves_is_named_as_that() {
+    let tls = Tls::self_signed_authority("10.9.8.7");
+    let server = Http::serving_tls(page("200 OK", "fine"), &tls);
+    let url = format!("https://{{vip}}:{}/", server.port);
+    let trusted = with_http(check(&url, LONG), |http| http.tls.ca_file = Some(tls.ca_file.clone()));
+    assert_eq!(
+        why(trusted),
+        "TLS: certificate is an authority's (CA:TRUE), which a server may not show as its own"
+    );
+}
+
+#[test]
 fn plain_http_behind_https_is_said_so() {
     let server = Http::serving(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
     let url = format!("https://{{vip}}:{}/", server.port);

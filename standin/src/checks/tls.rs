@@ -143,6 +143,9 @@ fn explain_for(error: &io::Error, name: &str) -> String {
     }
 }
 
+/// What the library calls it.
+const CA_AT_THE_END: &str = "CaUsedAsEndEntity";
+
 fn judged(error: &CertificateError, name: &str) -> String {
     use CertificateError as E;
     match error {
@@ -154,6 +157,11 @@ fn judged(error: &CertificateError, name: &str) -> String {
         E::UnknownIssuer => "certificate is from an unknown issuer".into(),
         E::BadSignature => "certificate was not signed by the authority it names".into(),
         E::Revoked => "certificate has been revoked".into(),
+        // As `openssl req -x509` makes them where nothing else is said.
+        E::Other(why) if why.0.to_string() == CA_AT_THE_END => {
+            "certificate is an authority's (CA:TRUE), which a server may not show as its own".into()
+        }
+        E::Other(why) => format!("certificate refused: {}", why.0),
         other => format!("certificate refused: {other}"),
     }
 }

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Numbers what has to have a name of its own.
@@ -127,13 +127,28 @@ impl Tls {
             .expect("a certificate");
         let ca_file = directory("ca").join("ca.pem");
         fs::write(&ca_file, ca.pem()).expect("a file");
+        Self::serving(certificate.der().clone(), &key, ca_file)
+    }
+
+    /// A certificate that signed itself and calls itself an authority, as many a command makes them.
+    pub fn self_signed_authority(name: &str) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec![name.into()]).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let ca_file = directory("ca").join("ca.pem");
+        fs::write(&ca_file, certificate.pem()).expect("a file");
+        Self::serving(certificate.der().clone(), &key, ca_file)
+    }
+
+    fn serving(certificate: CertificateDer<'static>, key: &KeyPair, ca_file: PathBuf) -> Self {
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], private)
+            .with_single_cert(vec![certificate], private)
             .expect("a server");
         Self { config: Arc::new(config), ca_file }
     }
