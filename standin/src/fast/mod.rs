@@ -250,7 +250,9 @@ impl<'s> FastLoop<'s> {
         let icmp_v6 = any_v6.then(IcmpSocket::v6).transpose().map_err(refused)?;
         let mut ports = Vec::new();
         for (link, ifindex) in prepared.config.links().iter().zip(&prepared.ifindexes) {
-            ports.push(Port::open(&link.name, *ifindex, link.state.clone()).map_err(refused)?);
+            let asked = prepared.installs.len();
+            let port = Port::open(&link.name, *ifindex, link.state.clone(), asked);
+            ports.push(port.map_err(refused)?);
         }
         let this = Self {
             node,
@@ -378,6 +380,7 @@ impl<'s> FastLoop<'s> {
         }
         // When there is no end of what arrives, nobody is judged: the next turn comes at once.
         if exhausted {
+            self.tell_lost_frames(at);
             step(&mut self.node, at, Input::Idle);
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use standin_core::config::{LinkId, LinkState, VipId};
+use standin_core::vip::ASK_PROBES;
 use standin_core::{Input, Instant, step};
 use standin_sys::netlink::Event;
 use standin_sys::packet::PacketSocket;
@@ -32,15 +33,32 @@ pub(super) struct Port {
 }
 
 impl Port {
-    pub(super) fn open(name: &str, ifindex: u32, state: LinkState) -> standin_sys::Result<Self> {
-        let sockets = Some(Sockets::open(ifindex)?);
+    /// `asked`: so many addresses may be asked for at one moment.
+    pub(super) fn open(
+        name: &str,
+        ifindex: u32,
+        state: LinkState,
+        asked: usize,
+    ) -> standin_sys::Result<Self> {
+        let sockets = Some(Sockets::open(ifindex, asked)?);
         Ok(Self { name: name.to_owned(), ifindex, sockets, state })
     }
 }
 
 impl Sockets {
-    fn open(ifindex: u32) -> standin_sys::Result<Self> {
-        Ok(Self { arp: PacketSocket::arp(ifindex)?, ndp: PacketSocket::ndp(ifindex)? })
+    fn open(ifindex: u32, asked: usize) -> standin_sys::Result<Self> {
+        let this = Self { arp: PacketSocket::arp(ifindex)?, ndp: PacketSocket::ndp(ifindex)? };
+        let answers = u32::try_from(asked).unwrap_or(u32::MAX).saturating_mul(ASK_PROBES);
+        this.arp.make_room(answers);
+        this.ndp.make_room(answers);
+        Ok(this)
+    }
+
+    /// Whether frames were lost since this was last asked.
+    fn take_lost(&self) -> bool {
+        // Both begin to count anew.
+        [&self.arp, &self.ndp].map(|socket| socket.take_lost().is_ok_and(|lost| lost > 0))
+            != [false; 2]
     }
 }
 
@@ -78,6 +96,18 @@ impl FastLoop<'_> {
         // A link that goes down says so here once; the kernel's news of it follows.
         if let Some(error) = failed.filter(|error| !is_link_down(error)) {
             self.complain(at, &error);
+        }
+    }
+
+    /// Tells of frames that were lost while somebody is asked for: an answer may have been among them.
+    pub(super) fn tell_lost_frames(&mut self, at: Instant) {
+        if !self.node.is_asking() {
+            return;
+        }
+        for (link, port) in (0..).map(LinkId).zip(&self.ports) {
+            if port.sockets.as_ref().is_some_and(Sockets::take_lost) {
+                step(&mut self.node, at, Input::FramesLost { link });
+            }
         }
     }
 
@@ -201,7 +231,8 @@ impl FastLoop<'_> {
         }
         port.ifindex = ifindex;
         // The old sockets leave the poller as they are closed.
-        let opened = Sockets::open(ifindex).map(|sockets| port.sockets = Some(sockets));
+        let opened =
+            Sockets::open(ifindex, self.installs.len()).map(|sockets| port.sockets = Some(sockets));
         let opened = opened.and_then(|()| self.watch_port(position));
         if let Err(error) = opened {
             self.ports[position].sockets = None;
