@@ -281,6 +281,49 @@ fn the_password_goes_nowhere() {
     }
 }
 
+/// An instance of two nodes, with a statement more.
+fn with_statement(statement: &str) -> String {
+    format!(
+        "vrrp_script c {{\nscript /bin/c\n{statement}\n}}\nvrrp_instance V {{\n{statement}\n\
+         unicast_src_ip 10.0.0.1\nunicast_peer {{\n10.0.0.2\n}}\n\
+         virtual_ipaddress {{\n10.0.0.9\n}}\n}}\n"
+    )
+}
+
+#[test]
+fn what_stands_behind_a_value_is_listed() {
+    for (statement, behind) in [
+        ("interval 2 weight 2", "'weight 2' behind it is not read"),
+        ("priority 100 200", "'200' behind it is not read"),
+        ("interface eth0 eth1", "'eth1' behind it is not read"),
+        ("nopreempt please", "'please' behind it is not read"),
+        ("weight 5 reverse more", "'more' behind it is not read"),
+        ("track_script c {\n}", "'c' behind it is not read"),
+    ] {
+        let outcome = of_text(&with_statement(statement)).expect(statement);
+        let said = |listed: &Listed| listed.kind == Kind::Left && listed.message == behind;
+        assert!(outcome.list.iter().any(said), "{statement}: {:?}", outcome.list);
+    }
+    let outcome = of_text(&with_statement("weight 5 reverse")).expect("a weight");
+    assert!(!outcome.text.contains("is not read"), "{}", outcome.text);
+}
+
+#[test]
+fn an_address_or_a_block_that_would_be_lost_is_refused() {
+    for (statement, why) in [
+        ("unicast_peer { 10.0.0.2 10.0.0.3 }", "expected one address a line"),
+        ("unicast_peer 10.0.0.3", "expected unicast_peer { … }"),
+        ("virtual_ipaddress 10.0.0.8", "expected virtual_ipaddress { … }"),
+        ("track_script c", "expected track_script { … }"),
+        ("virtual_ipaddress {\n10.0.0.8 dev\n}", "dev without an interface"),
+        ("virtual_ipaddress {\n$VIP/24\n}", "${VIP} does before anything"),
+        ("advert_int 100000", "at most a day"),
+    ] {
+        let failure = of_text(&with_statement(statement)).expect_err(statement);
+        assert!(failure.to_string().contains(why), "{statement}: {failure}");
+    }
+}
+
 #[test]
 fn remarks_have_their_lines_and_a_way_to_go_on() {
     let outcome = sample("everything-left");

@@ -100,7 +100,7 @@ const BFD: Advice = (
     Kind::Left,
     "BFD is not spoken",
     Some(
-        "dead-after in [timing] goes down to 20ms without it; name the router in isolated-when-unreachable",
+        "dead-after in [timing] goes down to 5ms without it; name the router in isolated-when-unreachable",
     ),
 );
 const SCRIPT_USER: Advice = (
@@ -165,6 +165,8 @@ const BY_BEGINNING: &[(&str, Advice)] = &[
     ("vrrp_skip_check_adv_addr", VRRP),
     ("vrrp_lower_prio", VRRP),
     ("vrrp_higher_prio", VRRP),
+    ("skip_check_adv_addr", VRRP),
+    ("checksum_compatibility", VRRP),
     ("vrrp_strict", VRRP),
     ("vrrp_rx_bufs", VRRP),
     ("vrrp_netlink_", VRRP),

@@ -3,19 +3,19 @@
 //! Invariant: every statement is either read into the configuration or remarked on. Values of
 //! `authentication` are never looked at.
 
-use std::net::IpAddr;
+mod addresses;
+
 use std::time::Duration;
 
 use super::keywords;
 use super::model::{
-    Address, Configuration, Event, Instance, Notify, Said, Script, SyncGroup, Tracked, Tracking,
+    Configuration, Event, Instance, Notify, Said, Script, SyncGroup, Tracked, Tracking,
 };
 use super::remarks::{Kind, Remark, Remarks};
 use super::texts::Fault;
 use super::tree::Statement;
 use super::words::Word;
 use crate::checks::words as shell;
-use crate::cli::options::unusable;
 use crate::duration;
 
 /// The keywords that are translated.
@@ -139,6 +139,7 @@ impl Reader<'_> {
                     .label("expected a name and {"),
             );
         }
+        self.surplus(statement, 1);
         if let Some(name) = statement.values().first() {
             return &name.text;
         }
@@ -164,7 +165,7 @@ impl Reader<'_> {
             "virtual_router_id" => into.router = self.number(statement, 1..=255),
             "priority" => into.priority = self.number(statement, 1..=255),
             "virtual_ipaddress" | "virtual_ipaddress_excluded" => {
-                for line in statement.body() {
+                for line in self.lines(statement) {
                     into.addresses.extend(self.address(line));
                 }
             }
@@ -174,20 +175,18 @@ impl Reader<'_> {
                 }
             }
             "unicast_peer" => {
-                for line in statement.body() {
-                    let Some(first) = line.words.first() else { continue };
-                    into.peers.extend(self.host(first));
-                    if line.values().iter().any(|word| word.is("min_ttl") || word.is("max_ttl")) {
-                        let text = "how many routers a heartbeat passes is not looked at";
-                        self.remarks.push(Remark::new(Kind::Left, line.place, "min_ttl", text));
-                    }
+                for line in self.lines(statement) {
+                    into.peers.extend(self.peer(line));
                 }
             }
             "advert_int" => into.advert = self.seconds(statement),
             "version" => into.version = self.number(statement, 2..=3),
             "down_timer_adverts" => into.down_adverts = self.number(statement, 1..=100),
-            "nopreempt" => into.nopreempt = Some(statement.place),
-            "preempt" => {}
+            "nopreempt" => {
+                self.surplus(statement, 0);
+                into.nopreempt = Some(statement.place);
+            }
+            "preempt" => self.surplus(statement, 0),
             "preempt_delay" => into.preempt_delay = self.seconds(statement),
             _ => self.tracking(statement, &mut into.tracking),
         }
@@ -233,7 +232,7 @@ impl Reader<'_> {
 
     fn tracked(&mut self, block: &Statement) -> Vec<Tracked> {
         let mut all = Vec::new();
-        for line in block.body() {
+        for line in self.lines(block) {
             let mut tracked = Tracked {
                 name: line.keyword().to_owned(),
                 weight: None,
@@ -294,7 +293,7 @@ impl Reader<'_> {
         };
         for statement in block.body() {
             if statement.keyword() == "group" {
-                let words = statement.body().iter().flat_map(|line| &line.words);
+                let words = self.lines(statement).iter().flat_map(|line| &line.words);
                 group
                     .members
                     .extend(words.map(|word| Said { value: word.text.clone(), place: word.place }));
@@ -328,10 +327,10 @@ impl Reader<'_> {
                 "rise" => script.rise = self.number(statement, 1..=1_000_000),
                 "fall" => script.fall = self.number(statement, 1..=1_000_000),
                 "weight" => {
-                    let word = self.value(statement).cloned();
-                    script.weight = word.and_then(|word| self.weight(&word));
                     script.is_reversed =
                         statement.values().get(1).is_some_and(|word| word.is("reverse"));
+                    let word = self.first(statement, 1 + usize::from(script.is_reversed)).cloned();
+                    script.weight = word.and_then(|word| self.weight(&word));
                 }
                 "user" => {
                     let text = "checks run as the user that standin runs as";
@@ -381,7 +380,14 @@ impl Reader<'_> {
         Some(command)
     }
 
+    /// The one value of a keyword.
     fn value<'s>(&mut self, statement: &'s Statement) -> Option<&'s Word> {
+        self.first(statement, 1)
+    }
+
+    /// The first value of a keyword that has at most so many.
+    fn first<'s>(&mut self, statement: &'s Statement, most: usize) -> Option<&'s Word> {
+        self.surplus(statement, most);
         let value = statement.values().first();
         if value.is_none() {
             let fault =
@@ -389,6 +395,30 @@ impl Reader<'_> {
             self.faults.push(fault.label("expected one behind it"));
         }
         value
+    }
+
+    /// Says what stands behind the values that a keyword has.
+    fn surplus(&mut self, statement: &Statement, most: usize) {
+        let Some(rest) = statement.values().get(most..).filter(|rest| !rest.is_empty()) else {
+            return;
+        };
+        let words: Vec<&str> = rest.iter().map(|word| word.text.as_str()).collect();
+        let text = format!("'{}' behind it is not read", words.join(" "));
+        let remark = Remark::new(Kind::Left, rest[0].place, statement.keyword(), text);
+        self.remarks.push(remark.advise("a keyword begins on a line of its own"));
+    }
+
+    /// The lines of a keyword that has a block.
+    fn lines<'s>(&mut self, statement: &'s Statement) -> &'s [Statement] {
+        self.surplus(statement, 0);
+        if statement.block.is_none() {
+            let keyword = statement.keyword();
+            self.faults.push(
+                Fault::new(statement.head(), format!("{keyword} without its block"))
+                    .label(format!("expected {keyword} {{ … }}")),
+            );
+        }
+        statement.body()
     }
 
     fn number(
@@ -420,90 +450,10 @@ impl Reader<'_> {
             let what = statement.keyword();
             self.faults.push(
                 Fault::new(word.place, format!("'{}' cannot be the {what}", word.text))
-                    .label("expected seconds, such as 1 or 0.5"),
+                    .label("expected seconds, such as 1 or 0.5, at most a day"),
             );
         }
         Some(Said { value: time?, place: statement.place })
-    }
-
-    /// An address that one host can have.
-    fn host(&mut self, word: &Word) -> Option<Said<IpAddr>> {
-        let alone = word.text.split(['%', '/']).next().unwrap_or_default();
-        match alone.parse() {
-            Ok(ip) if unusable(ip).is_none() => Some(Said { value: ip, place: word.place }),
-            Ok(ip) => {
-                let kind = unusable(ip).unwrap_or_default();
-                self.faults.push(Fault::new(word.place, format!("{ip} is {kind}")));
-                None
-            }
-            Err(_) => {
-                self.faults.push(
-                    Fault::new(word.place, format!("'{}' is not an address", word.text))
-                        .label("expected an IPv4 or IPv6 address"),
-                );
-                None
-            }
-        }
-    }
-
-    fn address(&mut self, line: &Statement) -> Option<Address> {
-        let word = line.words.first()?;
-        let ip = self.host(word)?.value;
-        let most = if ip.is_ipv4() { 32 } else { 128 };
-        let prefix = match word.text.split_once('/').map(|(_, prefix)| prefix.parse::<u8>()) {
-            None => None,
-            Some(Ok(prefix)) if (1..=most).contains(&prefix) => Some(prefix),
-            Some(_) => {
-                let fault = Fault::new(word.place, format!("'{}' has no prefix length", word.text));
-                self.faults.push(fault.label(format!("expected /1 to /{most} behind the '/'")));
-                return None;
-            }
-        };
-        let mut address = Address { ip, prefix, interface: None, place: line.place };
-        self.options(line, &mut address);
-        Some(address)
-    }
-
-    /// What stands behind an address.
-    fn options(&mut self, line: &Statement, address: &mut Address) {
-        let mut words = line.values().iter();
-        while let Some(word) = words.next() {
-            let remark =
-                |kind, message: &str| Remark::new(kind, word.place, word.text.as_str(), message);
-            match word.text.as_str() {
-                "dev" => address.interface = words.next().map(|word| word.text.clone()),
-                "label" => {
-                    words.next();
-                    let text = "an address of a cluster has no label; it is marked as standin's";
-                    self.remarks
-                        .push(remark(Kind::Left, text).advise("ask standin status instead"));
-                }
-                "brd" | "broadcast" | "scope" | "preferred_lft" => {
-                    words.next();
-                    let text = "an address is installed in the way that is right for a VIP";
-                    self.remarks.push(remark(Kind::NotNeeded, text));
-                }
-                "peer" => {
-                    words.next();
-                    let text = "an address has no peer address";
-                    self.remarks.push(remark(Kind::Left, text).advise("add a route by a hook"));
-                }
-                "use_vmac" => {
-                    self.remarks.push(remark(Kind::Left, "there are no virtual MAC addresses"));
-                }
-                "home" | "-nodad" | "nodad" | "mngtmpaddr" | "noprefixroute" | "autojoin"
-                | "no_track" => {
-                    let text = "an address is installed in the way that is right for a VIP";
-                    self.remarks.push(remark(Kind::NotNeeded, text));
-                }
-                other => {
-                    let fault = Fault::new(word.place, format!("'{other}' is not understood"));
-                    let label = "expected one address a line, and perhaps 'dev NAME'";
-                    self.faults.push(fault.label(label));
-                    return;
-                }
-            }
-        }
     }
 }
 
