@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use standin::failure::{Code, Result};
 use standin::file::{self, ClusterFile, NodeId, Source};
-use standin::import::{Files, Kind, Listed, NamedNode, Outcome, import};
+use standin::import::{Files, Kind, Listed, NamedNode, Outcome, RealFiles, import};
 use standin_core::config::Failback;
 
 /// The samples, under short names.
@@ -322,6 +322,25 @@ fn an_address_or_a_block_that_would_be_lost_is_refused() {
         let failure = of_text(&with_statement(statement)).expect_err(statement);
         assert!(failure.to_string().contains(why), "{statement}: {failure}");
     }
+}
+
+#[test]
+fn of_very_many_errors_the_first_are_shown() {
+    // Each error is drawn over the whole text: a file that is none of keepalived's has thousands.
+    let failure = of_text(&"it isn't\n".repeat(50_000)).expect_err("quotes that never end");
+    let said = failure.to_string();
+    assert!(said.starts_with("at least 500 errors in x.conf\n"), "{said}");
+    assert!(said.ends_with("\n… and 450 more"), "{said}");
+    assert_eq!(said.matches("never closed").count(), 50);
+}
+
+#[test]
+fn a_mark_at_the_beginning_of_a_file_is_no_keyword() {
+    let path = std::env::temp_dir().join(format!("standin-mark-{}.conf", std::process::id()));
+    fs::write(&path, format!("\u{feff}{}", with_statement("interval 2"))).expect("written");
+    let outcome = import(std::slice::from_ref(&path), &[], None, &RealFiles, false);
+    fs::remove_file(&path).expect("removed");
+    read_back(&outcome.expect("a configuration"));
 }
 
 #[test]

@@ -46,6 +46,11 @@ use self::texts::{Fault, Texts};
 use crate::failure::{Code, Failure, Result, plain_io};
 use crate::file::{self, Source};
 
+/// More errors than this are not counted: the file is something else altogether.
+const MOST_FAULTS: usize = 500;
+/// More errors than this are not shown.
+const MOST_DRAWN: usize = 50;
+
 /// The name of a cluster that was given none.
 const DEFAULT_CLUSTER: &str = "imported";
 
@@ -309,17 +314,30 @@ impl Importer<'_> {
     }
 
     fn refusal(&self, faults: &[Fault]) -> Failure {
-        let mut drawn: Vec<String> = Vec::new();
+        let mut different: Vec<&Fault> = Vec::new();
         for fault in faults {
-            let one = self.texts.draw(fault, self.colour);
-            if !drawn.contains(&one) {
-                drawn.push(one);
+            // A file that is read for several nodes has the same fault each time.
+            let is_known =
+                |known: &&Fault| known.file == fault.file && known.problem == fault.problem;
+            if different.len() < MOST_FAULTS && !different.iter().any(is_known) {
+                different.push(fault);
             }
         }
+        let drawn: Vec<String> = different
+            .iter()
+            .take(MOST_DRAWN)
+            .map(|fault| self.texts.draw(fault, self.colour))
+            .collect();
         let path = faults.first().map(|fault| self.texts.path(fault.file)).unwrap_or_default();
-        let count = file::counted(drawn.len(), "error");
-        drawn.truncate(50);
-        Failure::config(format!("{count} in {}\n\n{}", path.display(), drawn.join("\n").trim_end()))
+        let more = different.len() - drawn.len();
+        let more = if more > 0 { format!("\n… and {more} more") } else { String::new() };
+        let at_least = if different.len() == MOST_FAULTS { "at least " } else { "" };
+        let count = file::counted(different.len(), "error");
+        Failure::config(format!(
+            "{at_least}{count} in {}\n\n{}{more}",
+            path.display(),
+            drawn.join("\n").trim_end()
+        ))
     }
 }
 

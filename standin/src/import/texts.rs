@@ -39,8 +39,9 @@ impl Files for RealFiles {
         if bytes.len() as u64 > LARGEST_FILE_BYTES {
             return Err(io::Error::other("it is larger than 8 MiB"));
         }
-        // Comments may be in any character set.
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        // Comments may be in any character set, and some editors begin a file with a mark.
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+        Ok(String::from_utf8_lossy(bytes).into_owned())
     }
 
     fn names(&self, directory: &Path) -> Vec<String> {
