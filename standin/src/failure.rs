@@ -161,15 +161,23 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.drawing.as_ref().unwrap_or(&self.what))?;
+        match &self.drawing {
+            Some(drawing) => write!(out, "{drawing}")?,
+            None => write!(out, "{}", plain(&self.what))?,
+        }
         if let Some(expected) = &self.expected {
-            write!(out, "\n  expected: {expected}")?;
+            write!(out, "\n  expected: {}", plain(expected))?;
         }
         for line in &self.advice {
-            write!(out, "\n  to do: {line}")?;
+            write!(out, "\n  to do: {}", plain(line))?;
         }
         Ok(())
     }
+}
+
+/// Without characters that could move the cursor: a file's name may have them.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
 }
 
 impl Error for Failure {}
@@ -235,6 +243,13 @@ mod tests {
             (&json["expected"], &json["to_do"]),
             (&json!("a duration"), &json!(["say '5s'"]))
         );
+    }
+
+    #[test]
+    fn a_name_does_not_move_the_cursor_and_a_drawing_may_have_colours() {
+        let failure = Failure::usage("no file \u{1b}[31mx\r").advice("see \u{7}x");
+        assert_eq!(failure.to_string(), "no file ?[31mx?\n  to do: see ?x");
+        assert!(failure.drawn("\u{1b}[31mx").to_string().starts_with("\u{1b}[31mx\n"));
     }
 
     #[test]

@@ -141,12 +141,12 @@ impl Problem {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let title = level.primary_title(plain(&self.message));
+        let title = level.primary_title(in_line(&self.message));
         let text = secret::masked(&source.text);
         let places = [Some(&self.span), self.other.as_ref().map(|(span, _)| span)];
         let mut group = if places.into_iter().flatten().any(|span| is_in_long_line(&text, span)) {
             let colon = if self.label.is_empty() { "" } else { ": " };
-            let place = format!("{path}:{line}:{column}{colon}{}", plain(&self.label));
+            let place = format!("{path}:{line}:{column}{colon}{}", in_line(&self.label));
             Group::with_title(title).element(Level::NOTE.message(place))
         } else {
             // Only the lines around the places are handed over: a file may be long.
@@ -157,12 +157,12 @@ impl Problem {
                 .annotation(
                     AnnotationKind::Primary
                         .span(within(&text, &self.span, &window))
-                        .label(plain(&self.label)),
+                        .label(in_line(&self.label)),
                 );
             if let Some((span, label)) = &self.other {
                 let span = within(&text, span, &window);
                 snippet =
-                    snippet.annotation(AnnotationKind::Context.span(span).label(plain(label)));
+                    snippet.annotation(AnnotationKind::Context.span(span).label(in_line(label)));
             }
             Group::with_title(title).element(snippet)
         };
@@ -178,7 +178,7 @@ impl Problem {
     /// The problem as a sentence that says where, for the log.
     pub fn in_one_line(&self, source: &Source) -> String {
         let (line, column) = source.position(self.span.start);
-        format!("{}:{line}:{column}: {}", source.path.display(), plain(&self.message))
+        format!("{}:{line}:{column}: {}", source.path.display(), in_line(&self.message))
     }
 
     /// The problem for programs.
@@ -306,6 +306,11 @@ fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 
+/// The same on one line: what was read may have several.
+fn in_line(text: &str) -> String {
+    plain(text).replace('\n', " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,6 +337,16 @@ mod tests {
         problems.settle(&source, 1);
         let left: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
         assert_eq!(left, ["broken", "its own"]);
+    }
+
+    #[test]
+    fn what_was_read_neither_breaks_a_line_nor_moves_the_cursor() {
+        let source = Source::new("x.toml", "a = 1\n");
+        let problem = Problem::error(0..1, "'a\nb\u{1b}[31m' is none").label("'c\r\nd' neither");
+        let shown = problem.render(&source, false);
+        assert!(shown.starts_with("error: 'a b [31m' is none\n"), "{shown}");
+        assert!(shown.contains("^ 'c  d' neither\n"), "{shown}");
+        assert_eq!(problem.in_one_line(&source), "x.toml:1:1: 'a b [31m' is none");
     }
 
     #[test]

@@ -203,11 +203,11 @@ fn prove(text: &str, colour: bool) -> Result<()> {
     if parsed.file.is_some() {
         return Ok(());
     }
+    let what = "these files together make no valid cluster";
     let shown = parsed.problems.render(&parsed.source, colour);
-    Err(Failure::config(format!(
-        "these files together make no valid cluster; what came out of them:\n\n{}",
-        shown.trim_end()
-    )))
+    let drawing = format!("{what}; what came out of them:\n\n{}", shown.trim_end());
+    let first = parsed.problems.iter().next().map(|problem| problem.in_one_line(&parsed.source));
+    Err(Failure::config(format!("{what}: {}", first.unwrap_or_default())).drawn(drawing))
 }
 
 struct Importer<'a> {
@@ -333,11 +333,10 @@ impl Importer<'_> {
         let more = if more > 0 { format!("\n… and {more} more") } else { String::new() };
         let at_least = if different.len() == MOST_FAULTS { "at least " } else { "" };
         let count = file::counted(different.len(), "error");
-        Failure::config(format!(
-            "{at_least}{count} in {}\n\n{}{more}",
-            path.display(),
-            drawn.join("\n").trim_end()
-        ))
+        let path = path.display();
+        let first = different.first().map(|fault| self.texts.in_one_line(fault));
+        Failure::config(format!("{at_least}{count}: {}", first.unwrap_or_default()))
+            .drawn(format!("{at_least}{count} in {path}\n\n{}{more}", drawn.join("\n").trim_end()))
     }
 }
 

@@ -158,6 +158,12 @@ impl Texts {
         fault.problem.render(&Source::new(self.path(fault.file), text), colour)
     }
 
+    /// The same as a sentence that says where.
+    pub fn in_one_line(&self, fault: &Fault) -> String {
+        let text = self.without_secrets(fault.file);
+        fault.problem.in_one_line(&Source::new(self.path(fault.file), text))
+    }
+
     /// A text with stars, byte for byte, where a password may be.
     fn without_secrets(&self, file: FileId) -> String {
         let names = self.secret_variables();
