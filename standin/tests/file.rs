@@ -364,7 +364,7 @@ fn what_is_no_text_is_refused_with_its_line() {
     assert!(failure.what().ends_with("no such file or directory"), "{failure}");
     std::fs::write(&path, b"cluster = \"web\"\n\xff").expect("written");
     let failure = file::load(&path).expect_err("it is not UTF-8");
-    assert!(failure.what().ends_with("standin.toml:2: this is not UTF-8 text"), "{failure}");
+    assert!(failure.what().ends_with("standin.toml:2:1: this is not UTF-8 text"), "{failure}");
     std::fs::write(&path, vec![b'#'; (8 << 20) + 1]).expect("written");
     let failure = file::load(&path).expect_err("it is too large");
     assert!(failure.what().contains("larger than 8 MiB"), "{failure}");

@@ -28,6 +28,7 @@ mod realtime;
 pub mod reference;
 mod secret;
 mod settings;
+mod syntax;
 mod this_node;
 mod vips;
 mod webhook;
@@ -132,23 +133,28 @@ fn judge(path: &Path, read: io::Result<Vec<u8>>) -> Result<Parsed> {
             .advice("write addresses that follow each other as a range: \"10.0.0.10-10.0.0.40\""));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..good].split(|byte| *byte == b'\n').count();
-        Failure::config(format!("{shown}:{line}: this is not UTF-8 text"))
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.split(|byte| *byte == b'\n').count();
+        let last = good.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let column = String::from_utf8_lossy(last).chars().count() + 1;
+        Failure::config(format!("{shown}:{line}:{column}: this is not UTF-8 text"))
+            .expected("the configuration file of the cluster, a text in UTF-8")
+            .advice("save it as UTF-8 in the editor, or convert it with iconv -t UTF-8")
     })?;
     Ok(parse(Source::new(path, text)))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let failure =
-        Failure::new(Code::Config, format!("cannot read {}: {}", path.display(), plain_io(error)));
+        Failure::new(Code::Config, format!("cannot read {}: {}", path.display(), plain_io(error)))
+            .expected("the configuration file of the cluster, a regular file");
+    let named = "name it behind the command, as in: standin check ./standin.toml";
     match error.kind() {
-        io::ErrorKind::NotFound => failure
-            .expected("the configuration file of the cluster")
-            .advice("name it behind the command, as in: standin check ./standin.toml")
-            .advice("no file yet? See man standin.toml, or docs/MANUAL.md"),
+        io::ErrorKind::NotFound => {
+            failure.advice(named).advice("no file yet? See man standin.toml, or docs/MANUAL.md")
+        }
         io::ErrorKind::PermissionDenied => failure.advice("run it as root"),
-        _ => failure,
+        _ => failure.advice(named),
     }
 }
 
@@ -157,8 +163,7 @@ pub fn parse(source: Source) -> Parsed {
     let mut problems = Problems::default();
     let (document, faults) = DeTable::parse_recoverable(&source.text);
     for fault in &faults {
-        let span = fault.span().unwrap_or_default();
-        problems.push(Problem::error(span.clone(), syntax(&source.text, span, fault.message())));
+        problems.push(syntax::problem(&source.text, fault));
     }
     let syntax = faults.len();
     let top = Table::open(document.get_ref(), 0..0, Section::Top, &mut problems);
@@ -167,17 +172,6 @@ pub fn parse(source: Source) -> Parsed {
     let file = file.filter(|_| problems.errors() == 0);
     drop(document);
     Parsed { source, file, problems }
-}
-
-/// What the parser says, in better words where it guesses at a value that is not there.
-fn syntax<'a>(text: &str, span: Span, said: &'a str) -> &'a str {
-    let rest = text.get(span.start..).unwrap_or_default().lines().next().unwrap_or_default();
-    let is_missing = rest.trim_start().is_empty() || rest.trim_start().starts_with('#');
-    if is_missing && said.starts_with("string values must be quoted") {
-        "the value is missing"
-    } else {
-        said
-    }
 }
 
 /// Reads everything; whatever is wrong is a problem.
