@@ -36,13 +36,24 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     }
     let unit = if unit == "µs" { "us" } else { unit };
     let Some((_, scale)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-        return Err(format!("unknown unit '{unit}': use us, ms, s, m or h"));
+        return Err(unknown_unit(number, unit));
     };
     let nanos = scaled(number, *scale)
         .ok_or_else(|| format!("'{number}' is not a number such as 1 or 1.5"))?;
     let seconds = u64::try_from(nanos / 1_000_000_000).map_err(|_| "too long".to_string())?;
     let rest = u32::try_from(nanos % 1_000_000_000).map_err(|_| "too long".to_string())?;
     Ok(Duration::new(seconds, rest))
+}
+
+/// Says what is wrong with what stands behind the first number.
+fn unknown_unit(number: &str, unit: &str) -> String {
+    if let Some(fraction) = unit.strip_prefix(',') {
+        return format!("a fraction has a point: {number}.{fraction}");
+    }
+    if unit.contains(|c: char| c.is_ascii_digit()) {
+        return "expected one number with one unit: 90m, not 1h30m".into();
+    }
+    format!("unknown unit '{unit}': use us, ms, s, m or h")
 }
 
 /// `number` (digits with at most one point) times `scale`, exact; digits below a nanosecond are
@@ -115,6 +126,11 @@ mod tests {
             assert!(!error.is_empty());
         }
         assert!(parse("99999999999999999999999999999999999999h").is_err());
+        for (text, why) in [("1h30m", "one unit"), ("1m 30s", "one unit"), ("1,5s", "point: 1.5s")]
+        {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains(why), "{text}: {error}");
+        }
         assert_eq!(parse("10sec"), Err("unknown unit 'sec': use us, ms, s, m or h".into()));
     }
 

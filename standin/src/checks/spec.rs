@@ -199,9 +199,14 @@ impl StatusSet {
     /// # Errors
     /// A sentence on what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let whole = text;
         let code = |text: &str| match text.trim().parse() {
             Ok(code @ 100..=999_u16) => Ok(code),
-            _ => Err(format!("'{text}' is not an HTTP status such as 200 or 200-299,401")),
+            // Where nothing stands, the whole says more.
+            _ => {
+                let said = if text.trim().is_empty() { whole } else { text };
+                Err(format!("'{said}' is not an HTTP status such as 200 or 200-299,401"))
+            }
         };
         let mut ranges = Vec::new();
         for part in text.split(',') {

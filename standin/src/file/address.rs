@@ -40,7 +40,7 @@ impl WrittenRange {
             None => (text, None),
         };
         let (first, last) = match addresses.split_once('-') {
-            Some((first, last)) => (read(first.trim())?, read(last.trim())?),
+            Some((first, last)) => (read(first.trim())?, end(last.trim(), first.trim())?),
             None => read(addresses.trim()).map(|only| (only, only))?,
         };
         if first.is_ipv4() != last.is_ipv4() {
@@ -50,7 +50,9 @@ impl WrittenRange {
             return Err(format!("the range ends before it begins: say {last}-{first}"));
         };
         if distance >= u128::from(MOST_VIPS) {
-            return Err(format!("the range has more than {MOST_VIPS} addresses"));
+            return Err(format!(
+                "the range has more than {MOST_VIPS} addresses, all that a file may have"
+            ));
         }
         let prefix = prefix.map(|prefix| prefix_length(prefix.trim(), first)).transpose()?;
         Ok(Self { first, count: distance as u32 + 1, prefix })
@@ -164,15 +166,59 @@ pub fn read(text: &str) -> Result<IpAddr, String> {
     if text.is_empty() {
         return Err("an address is missing".into());
     }
-    Err(format!("'{text}' is not an IPv4 or IPv6 address; a name would not do, it could change"))
+    let what = format!("'{text}' is not an IPv4 or IPv6 address");
+    Err(match meant(text) {
+        Some(meant) => format!("{what}: {meant}"),
+        None => format!("{what}; a name would not do, it could change"),
+    })
+}
+
+/// The last address of a range, in full.
+fn end(text: &str, first: &str) -> Result<IpAddr, String> {
+    if text.parse::<u8>().is_ok()
+        && let Some((network, _)) = first.rsplit_once('.')
+    {
+        return Err(format!("a range has both its ends in full: say {first}-{network}.{text}"));
+    }
+    read(text)
+}
+
+/// What somebody who wrote this may have meant.
+fn meant(text: &str) -> Option<String> {
+    let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
+    if let Some(inner) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        return is_address(inner).then(|| format!("without brackets, {inner}"));
+    }
+    if let Some((first, last)) = text.split_once("..").filter(|(first, _)| is_address(first)) {
+        return Some(format!("a range is written {first}-{}", last.trim_start_matches('.')));
+    }
+    let parts: Vec<&str> = text.split([',', ';', ' ']).filter(|part| !part.is_empty()).collect();
+    if parts.len() > 1 && parts.iter().all(|part| is_address(part)) {
+        return Some(format!("several are a list, [\"{}\"]", parts.join("\", \"")));
+    }
+    if let Some((alone, _)) = text.split_once(':').filter(|(alone, _)| is_address(alone)) {
+        return Some(format!("{alone} without a port"));
+    }
+    let octets: Vec<&str> = text.split('.').collect();
+    let is_padded = octets.iter().any(|octet| octet.len() > 1 && octet.starts_with('0'));
+    (octets.len() == 4 && is_padded && octets.iter().all(|octet| octet.parse::<u8>().is_ok()))
+        .then(|| "a zero in front would mean octal to some".into())
 }
 
 fn prefix_length(text: &str, address: IpAddr) -> Result<u8, String> {
     let most = if address.is_ipv4() { 32 } else { 128 };
-    match text.parse() {
-        Ok(prefix) if (1..=most).contains(&prefix) => Ok(prefix),
-        _ => Err(format!("'/{text}' is not a prefix length: 1 to {most}")),
+    if let Ok(prefix) = text.parse()
+        && (1..=most).contains(&prefix)
+    {
+        return Ok(prefix);
     }
+    let why = format!("'/{text}' is not a prefix length: 1 to {most}");
+    if text.contains('-') {
+        return Err(format!("{why}, once and behind the range: FIRST-LAST/24"));
+    }
+    let mask = text.parse::<Ipv4Addr>().map(u32::from).unwrap_or_default();
+    let is_mask = mask != 0 && mask.leading_ones() + mask.trailing_zeros() == 32;
+    Err(if is_mask { format!("{why}; that mask is /{}", mask.leading_ones()) } else { why })
 }
 
 fn number(address: IpAddr) -> u128 {
@@ -236,7 +282,18 @@ mod tests {
             ("127.0.0.1", "a loopback address"),
             ("0.0.0.0", "the unspecified address"),
             ("224.0.0.1-224.0.0.9", "a multicast address"),
-            ("10.0.0.10/24-10.0.0.20/24", "not a prefix length"),
+            ("10.0.0.10/24-10.0.0.20/24", "behind the range: FIRST-LAST/24"),
+            ("10.0.0.10-20", "say 10.0.0.10-10.0.0.20"),
+            ("10.0.0.10..10.0.0.20", "written 10.0.0.10-10.0.0.20"),
+            ("10.0.0.10...10.0.0.20", "written 10.0.0.10-10.0.0.20"),
+            ("10.0.0.9, 10.0.0.10", "a list, [\"10.0.0.9\", \"10.0.0.10\"]"),
+            ("10.0.0.9:80", "10.0.0.9 without a port"),
+            ("[fd00::9]", "without brackets, fd00::9"),
+            ("10.0.0.09", "octal"),
+            ("10.0.0.9/255.255.255.0", "that mask is /24"),
+            ("10.0.0.9/255.0.255.0", "1 to 32"),
+            ("10.0.0.9/0.0.0.0", "1 to 32"),
+            ("fd00::1-5", "a name would not do"),
         ] {
             let error = WrittenRange::parse(text).expect_err(text);
             assert!(error.contains(reason), "{text}: {error}");

@@ -104,6 +104,14 @@ fn probe(kind: &str, value: Placed<'_>, problems: &mut Problems) -> Option<Probe
             return Some(Probe::Command(CommandProbe { program, arguments }));
         }
         ("tcp", DeValue::Integer(port)) => (port.to_string(), Probe::parse(&format!("tcp:{port}"))),
+        ("tcp", inner) if !matches!(inner, DeValue::String(_)) => {
+            value.refuse("a port, or \"HOST:PORT\"", problems);
+            return None;
+        }
+        ("command", inner) if !matches!(inner, DeValue::String(_)) => {
+            value.refuse("a program with its arguments, as text or as a list of words", problems);
+            return None;
+        }
         ("http", _) => {
             let text = value.text(problems)?.text;
             let parsed = if text.contains("://") {
@@ -205,7 +213,11 @@ fn http_expectations(http: &mut HttpProbe, table: &Table<'_>, problems: &mut Pro
     if let Some(status) = table.get("expect-status") {
         let text = match status.inner() {
             DeValue::Integer(code) => Some(code.to_string()),
-            _ => status.text(problems).map(|text| text.text.to_owned()),
+            DeValue::String(_) => status.text(problems).map(|text| text.text.to_owned()),
+            _ => {
+                status.refuse("a status such as 200, or text such as \"200-299,401\"", problems);
+                None
+            }
         };
         match text.map(|text| StatusSet::parse(&text)) {
             Some(Ok(set)) => http.expect_status = set,

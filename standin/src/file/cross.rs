@@ -160,7 +160,16 @@ fn judge_count(drafts: &Drafts<'_>, problems: &mut Problems) {
 
 fn judge_isolated(drafts: &Drafts<'_>, problems: &mut Problems) {
     let nodes = drafts.nodes.iter().chain(drafts.witnesses);
-    for (address, span) in drafts.isolated {
+    for (position, (address, span)) in drafts.isolated.iter().enumerate() {
+        if let Some((_, first)) =
+            drafts.isolated[..position].iter().find(|(twin, _)| twin == address)
+        {
+            problems.push(
+                Problem::error(span.clone(), format!("{address} is given twice"))
+                    .label("the second time")
+                    .with(first.clone(), "the first time"),
+            );
+        }
         let own = |node: &&NodeDraft| node.addresses.iter().any(|(own, _)| own == address);
         if let Some(node) = nodes.clone().find(own) {
             problems.push(

@@ -83,6 +83,15 @@ fn read_lines(
         let (name, span) = (key.get_ref().as_ref(), key.span());
         if let Err(why) = judge_name(name) {
             problems.push(Problem::error(span.clone(), format!("'{name}' {why}")));
+        } else if name.parse::<IpAddr>().is_ok() {
+            problems.push(
+                Problem::error(
+                    span.clone(),
+                    format!("the name of a {what} that looks like an address"),
+                )
+                .label("expected a name, such as a host name")
+                .help(format!("NAME = \"{name}\"")),
+            );
         }
         let twin = drafts.iter().find(|draft| draft.name.eq_ignore_ascii_case(name));
         if let Some(twin) = twin {

@@ -147,17 +147,22 @@ impl<'a> Placed<'a> {
 
     /// Text that is not empty.
     pub fn text(self, problems: &mut Problems) -> Option<Text<'a>> {
-        match self.inner() {
-            DeValue::String(text) if !text.trim().is_empty() => Some(Text { text, at: self.value }),
-            DeValue::String(_) => {
-                problems.push(Problem::error(self.span(), "the text is empty"));
-                None
+        let problem = match self.inner() {
+            DeValue::String(text) if text.trim().is_empty() => {
+                Problem::error(self.span(), "the text is empty")
             }
-            _ => {
-                problems.push(self.mismatch("text in quotes"));
-                None
+            // Neither the kernel nor a program's argument can have one.
+            DeValue::String(text) if text.contains('\0') => {
+                Problem::error(self.span(), "the text has a zero byte")
             }
-        }
+            DeValue::String(text) => return Some(Text { text, at: self.value }),
+            DeValue::Integer(number) if number.radix() == 10 => {
+                self.mismatch("text in quotes").help(format!("with quotes: \"{number}\""))
+            }
+            _ => self.mismatch("text in quotes"),
+        };
+        problems.push(problem);
+        None
     }
 
     /// One text, or a list of them. A list has at least one entry.

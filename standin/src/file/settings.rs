@@ -162,6 +162,10 @@ pub fn hook(key: &str, value: Placed<'_>, problems: &mut Problems) -> Option<Hoo
         let words = value.texts("a word of the command", problems);
         words.into_iter().map(|word| word.text.to_owned()).collect()
     } else {
+        let DeValue::String(_) = value.inner() else {
+            value.refuse("a command, as text or as a list of words", problems);
+            return None;
+        };
         let text = value.text(problems)?;
         match words::split(text.text) {
             Ok(words) => words,
@@ -191,12 +195,13 @@ pub fn control(top: &Table<'_>, problems: &mut Problems) -> Control {
     with_table(top, "control", Section::Control, problems, |table, problems| {
         let socket = table.text("socket", problems).and_then(|text| {
             // sockaddr_un has 108 bytes, the last one zero.
-            if text.text.starts_with('/') && text.text.len() < 100 {
-                return Some(PathBuf::from(text.text));
+            let (path, length) = (text.text, text.text.len());
+            if path.starts_with('/') && !path.ends_with('/') && length < 100 {
+                return Some(PathBuf::from(path));
             }
             problems.push(
                 Problem::error(text.span(), "the socket cannot be there")
-                    .label("expected an absolute path of less than 100 bytes"),
+                    .label("expected the absolute path of a file, of less than 100 bytes"),
             );
             None
         });

@@ -304,6 +304,9 @@ fn failback(table: &Table<'_>, problems: &mut Problems) -> Option<Failback> {
             );
             return None;
         }
+        DeValue::Integer(_) => {
+            return value.duration(problems).map(|(time, _)| Failback::After(time));
+        }
         _ => value.text(problems)?,
     };
     match values::failback(text.text) {
