@@ -148,6 +148,13 @@ fn wrong_lines_are_refused_with_what_was_wrong_and_what_to_do() {
             &["out of range for 10.0.0.9"],
         ),
         ("standin for brain --vip 10.0.0.9 --dead-after 5", &["unit is missing", "5s or 5ms"]),
+        (
+            "standin for brain --vip 10.0.0.9 --dead-after -1s",
+            &["'-1s' for '--dead-after <DURATION>'", "cannot be negative"],
+        ),
+        ("standin for brain --vip 10.0.0.9 --prefix x", &["a number from 0 to 255"]),
+        ("standin for brain --vip 10.0.0.9,10.0.0.10", &["one address each time"]),
+        ("standin for brain --vip 10.0.0.9-10.0.0.20", &["one address each time"]),
         ("standin for brain --vip 10.0.0.9 --dead-after 4ms", &["from 5ms to 1h"]),
         ("standin for brain --vip 10.0.0.9 --dead-after 2h", &["from 5ms to 1h"]),
         (
@@ -192,7 +199,13 @@ fn wrong_lines_are_refused_with_what_was_wrong_and_what_to_do() {
         ("standin announce 10.0.0.9 --mac 02:00", &["expected six groups"]),
         ("standin announce 10.0.0.9 --mac ff:ff:ff:ff:ff:ff", &["a group address"]),
         ("standin announce 10.0.0.9 --request --reply", &["cannot be used with"]),
-        ("standin announce 10.0.0.9 --count 0", &["0"]),
+        ("standin announce 10.0.0.9 --count 0", &["a number from 1 to 4294967295"]),
+        ("standin announce 10.0.0.9 -c -1", &["'-1' for '--count <N>'", "a number from 1"]),
+        ("standin announce 10.0.0.9 --interval 0s", &["expected 1ms to 3600s"]),
+        ("standin watch --interval 0s", &["expected 10ms to 3600s"]),
+        ("standin watch --interval 99999999999h", &["expected 10ms to 3600s"]),
+        ("standin status --json -1", &["'-1' for '--json'"]),
+        ("standin run -1", &["'-1'"]),
         ("standin send-arp fd00::1 02:00:00:00:00:01 10.0.0.1 ff:ff:ff:ff:ff:ff", &["has no ARP"]),
     ] {
         let text = refuse(line);

@@ -160,6 +160,21 @@ fn a_stale_socket_is_replaced_and_a_live_one_refused() {
 }
 
 #[test]
+fn what_is_no_socket_is_called_so() {
+    let path = path("ordinary");
+    fs::write(&path, "x").expect("a file");
+    for path in [path.as_path(), path.parent().expect("a directory")] {
+        let failure = status(path, false).expect_err("nothing that could be asked");
+        assert_eq!(failure.code(), Code::Unavailable);
+        assert!(failure.what().ends_with(" is no socket"), "{failure}");
+    }
+    let stale = path.with_file_name("stale.sock");
+    drop(UnixListener::bind(&stale).expect("a socket that nobody listens on"));
+    let failure = status(&stale, false).expect_err("nobody there");
+    assert!(failure.what().starts_with("nobody listens on"), "{failure}");
+}
+
+#[test]
 fn what_is_no_socket_is_left_alone() {
     let path = path("file");
     fs::write(&path, "precious").expect("a file");

@@ -12,6 +12,7 @@ use standin_core::config::{Failback, OnAnswer, OnCheckFailure};
 use standin_core::wire::Mac;
 
 use super::completions::CompletionsArgs;
+use super::options::LEAST_INTERVAL;
 use super::values;
 use crate::announce::Forms;
 use crate::checks::StatusSet;
@@ -100,6 +101,9 @@ Example:
     Completions(CompletionsArgs),
 }
 
+/// Who announces less often than this has forgotten it.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+
 /// The heading of what shows what is going on.
 const OUTPUT: &str = "While it runs";
 
@@ -141,7 +145,7 @@ pub struct ForArgs {
     pub interface: Option<String>,
 
     /// Prefix length of claimed addresses [default: 32, for IPv6 128]
-    #[arg(long, value_name = "LENGTH")]
+    #[arg(long, value_name = "LENGTH", value_parser = values::number::<u8>(0, 255))]
     pub prefix: Option<u8>,
 
     /// Label of claimed IPv4 addresses, shown as INTERFACE:LABEL [default: HOST]
@@ -240,11 +244,11 @@ pub struct CheckArgs {
     pub check_timeout: Vec<Duration>,
 
     /// Successes in a row that end a failure [default: 2]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "COUNT", value_parser = values::number(1_u32, 100))]
     pub rise: Vec<u32>,
 
     /// Failures in a row that are a failure [default: 3]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "COUNT", value_parser = values::number(1_u32, 100))]
     pub fall: Vec<u32>,
 }
 
@@ -282,11 +286,11 @@ pub struct AnnounceArgs {
     pub to: Option<Mac>,
 
     /// How many rounds to send
-    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = values::number(1, u32::MAX))]
     pub count: u32,
 
-    /// Time between rounds
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration::parse)]
+    /// Time between rounds (1ms to 1h)
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::time(LEAST_INTERVAL, LONGEST_PAUSE))]
     pub interval: Duration,
 
     /// Only the ARP request (arping -U)
@@ -378,6 +382,10 @@ fn address(text: &str) -> Result<IpAddr, String> {
         && address.parse::<IpAddr>().is_ok()
     {
         return Err(format!("say {address} and name the interface by --interface"));
+    }
+    let is_address = |part: &str| part.trim().parse::<IpAddr>().is_ok();
+    if text.contains([',', '-', ' ']) && text.split([',', '-', ' ']).any(is_address) {
+        return Err("expected one address each time: give the option again for each".into());
     }
     Err("it is not an IPv4 or IPv6 address; a name would not do, since it could change".into())
 }

@@ -87,6 +87,36 @@ fn helped(mut words: Vec<OsString>) -> Vec<OsString> {
     words
 }
 
+/// `--dead-after -1s` as `--dead-after=-1s`: no option begins with a digit, so that what looks like
+/// one is the value of the option before it, and is refused as that.
+fn negative_values(words: Vec<OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::with_capacity(words.len());
+    let mut is_over = false;
+    for word in words {
+        is_over |= word == "--";
+        let text = word.to_string_lossy();
+        let is_value = text.strip_prefix('-').is_some_and(|rest| rest.starts_with(is_of_number));
+        match joined.last_mut() {
+            Some(option) if is_value && !is_over && takes_value(option) => {
+                option.push("=");
+                option.push(&word);
+            }
+            _ => joined.push(word),
+        }
+    }
+    joined
+}
+
+fn is_of_number(letter: char) -> bool {
+    letter.is_ascii_digit() || letter == '.'
+}
+
+/// Whether a word may be an option whose value comes next.
+fn takes_value(word: &OsString) -> bool {
+    let text = word.to_string_lossy();
+    text.len() > 1 && text.starts_with('-') && !text.contains('=')
+}
+
 /// What clap refused, as a failure: its first sentence.
 pub fn malformed(error: &clap::Error) -> Failure {
     let text = error.to_string();
@@ -106,7 +136,7 @@ where
     T: Into<OsString> + Clone,
 {
     let from_clap = |error| Refusal::Clap(Box::new(error));
-    let words = helped(words.into_iter().map(Into::into).collect());
+    let words = negative_values(helped(words.into_iter().map(Into::into).collect()));
     let matches = Cli::command().try_get_matches_from(words).map_err(from_clap)?;
     let cli = Cli::from_arg_matches(&matches).map_err(from_clap)?;
     match cli.command {

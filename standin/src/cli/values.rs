@@ -1,6 +1,10 @@
 //! Small values of the command line, read from their text. Each reader's error is a sentence that
 //! ends clap's `invalid value … for …`.
 
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use standin_core::config::{Failback, OnAnswer, OnCheckFailure};
 use standin_core::wire::Mac;
@@ -28,6 +32,28 @@ pub fn unicast_mac(text: &str) -> Result<Mac, String> {
         return Err(format!("{mac} is nobody's address"));
     }
     Ok(mac)
+}
+
+/// A reader of durations within bounds.
+pub fn time(
+    least: Duration,
+    most: Duration,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    move |text| match duration::parse(text)? {
+        time if (least..=most).contains(&time) => Ok(time),
+        _ => Err(format!("expected {} to {}", duration::show(least), duration::show(most))),
+    }
+}
+
+/// A reader of whole numbers within bounds.
+pub fn number<T>(least: T, most: T) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync
+where
+    T: Copy + Ord + fmt::Display + FromStr + Send + Sync + 'static,
+{
+    move |text| match text.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("expected a number from {least} to {most}")),
+    }
 }
 
 /// Reads `--failback`: `yes`, `no` or a duration.
@@ -62,8 +88,6 @@ pub fn on_answer() -> impl TypedValueParser<Value = OnAnswer> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -73,6 +97,21 @@ mod tests {
             assert!(unicast_mac(text).is_err(), "{text}");
         }
         assert_eq!(mac("ff:ff:ff:ff:ff:ff"), Ok(Mac::BROADCAST));
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_told_the_bounds() {
+        let number = number(1_u32, 100);
+        assert_eq!((number("1"), number("100")), (Ok(1), Ok(100)));
+        for text in ["0", "101", "-1", "x", "", "1.5", "99999999999999999999"] {
+            assert_eq!(number(text), Err("expected a number from 1 to 100".into()), "{text}");
+        }
+        let time = time(Duration::from_millis(10), Duration::from_hours(1));
+        assert_eq!(time("10ms"), Ok(Duration::from_millis(10)));
+        for text in ["9ms", "2h", "0s"] {
+            assert_eq!(time(text), Err("expected 10ms to 3600s".into()), "{text}");
+        }
+        assert_eq!(time("-1s"), Err("a duration cannot be negative".into()));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The other end of the control socket: asks a running standin and takes its answer.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -55,6 +56,12 @@ pub fn ask(socket: &Path, request: &Value) -> Result<Map<String, Value>> {
                 .advice("is standin running? standin run makes the socket of its file's [control]")
                 .advice("standin for makes one with --socket PATH: give status the same PATH")
         }
+        // The kernel says the same of a file that is something else.
+        io::ErrorKind::ConnectionRefused if !is_socket(socket) => {
+            Failure::new(Code::Unavailable, format!("{shown} is no socket"))
+                .expected("the socket of a running standin")
+                .advice("leave --socket out, or give the path in the file's [control]")
+        }
         io::ErrorKind::ConnectionRefused => {
             Failure::new(Code::Unavailable, format!("nobody listens on {shown} any more"))
                 .advice("the standin that made it was killed: start it again")
@@ -83,6 +90,10 @@ pub fn ask(socket: &Path, request: &Value) -> Result<Map<String, Value>> {
         }
         _ => Err(not_ours(socket)),
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
 fn converse(mut stream: UnixStream, request: &Value) -> io::Result<String> {

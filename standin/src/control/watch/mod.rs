@@ -34,6 +34,9 @@ pub use view::{Pane, Row, Told, View, Wish};
 /// How often a signal, an answer and the size of the terminal are looked for.
 const GLANCE: Duration = Duration::from_millis(50);
 
+/// More often the daemon would be busy with being looked at.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_hours(1));
+
 /// The arguments of `standin watch`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -41,8 +44,8 @@ Keys, on a terminal: up and down select a VIP or a node, e explains it, m moves 
 node or lets it take its share again, ? shows all keys, q quits. An order is given only after a y.
 Elsewhere one page follows the other.")]
 pub struct WatchArgs {
-    /// Time from one look to the next
-    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = crate::duration::parse)]
+    /// Time from one look to the next (10ms to 1h)
+    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = crate::cli::values::time(LOOKS.0, LOOKS.1))]
     pub interval: Duration,
 
     /// Whom to ask, and how to print the answer
