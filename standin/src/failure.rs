@@ -211,9 +211,10 @@ fn as_a_key(line: &str) -> String {
 
 /// The candidate nearest to `word`, if one is near enough to have been meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 2)
         // Of very short words everything is near; one that shares no letter was not meant.
         .filter(|(distance, candidate)| {
@@ -276,6 +277,7 @@ mod tests {
     fn the_nearest_word_is_suggested_only_when_it_is_near() {
         assert_eq!(nearest("eht0", ["lo", "eth0", "wlan0"]), Some("eth0"));
         assert_eq!(nearest("xyzzy", ["lo", "eth0"]), None);
+        assert_eq!(nearest("ETH0", ["lo", "eth0"]), Some("eth0"));
         assert_eq!(nearest("c", ["a", "b"]), None);
         assert_eq!(nearest("", ["a", "b"]), None);
     }

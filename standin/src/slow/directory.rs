@@ -10,7 +10,7 @@ use standin_core::cluster::settings::Settings;
 use standin_core::place::NodeId;
 
 use crate::failure::nearest;
-use crate::file::ClusterFile;
+use crate::file::{ClusterFile, Placement, VipGroup};
 use crate::host::addresses_of_groups;
 
 /// Of one configuration of a node.
@@ -19,6 +19,8 @@ pub struct Directory {
     me: NodeId,
     nodes: Vec<Arc<str>>,
     groups: Vec<(Arc<str>, Vec<IpAddr>)>,
+    /// The pools by name, each with its first address: every address of them is a group.
+    pools: Vec<(String, IpAddr)>,
 }
 
 impl Directory {
@@ -29,6 +31,7 @@ impl Directory {
             me: settings.me,
             nodes: settings.names.clone(),
             groups: names.zip(addresses_of_groups(file)).collect(),
+            pools: file.vips.iter().filter_map(pool).collect(),
         }
     }
 
@@ -70,6 +73,11 @@ impl Directory {
                 format!("{address} is no VIP of this cluster: expected one{example}")
             });
         }
+        if let Some((pool, first)) = self.pools.iter().find(|(pool, _)| pool == name) {
+            return Err(format!(
+                "{pool} is a pool, whose addresses move one by one: name one of them, such as {first}"
+            ));
+        }
         let position = self.groups.iter().position(|(group, _)| &**group == name);
         position.ok_or_else(|| match nearest(name, self.groups.iter().map(|(group, _)| &**group)) {
             Some(meant) => format!("there is no VIP '{name}': did you mean {meant}?"),
@@ -95,6 +103,14 @@ impl Directory {
     }
 }
 
+/// The name and the first address of a `[[vip]]` that is a pool.
+fn pool(vips: &VipGroup) -> Option<(String, IpAddr)> {
+    match vips.placement {
+        Placement::Spread(_) => Some((vips.name.clone(), vips.ranges.first()?.first())),
+        Placement::Ordered(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +124,7 @@ mod tests {
                 ("web".into(), vec![address("10.0.0.9"), address("fd00::9")]),
                 ("10.0.0.10".into(), vec![address("10.0.0.10")]),
             ],
+            pools: vec![("pool".into(), address("10.0.0.10"))],
         }
     }
 
@@ -128,6 +145,8 @@ mod tests {
             (directory.node("brian").err(), "did you mean brain?"),
             (directory.node("xyzzy").err(), "expected one of pinky, brain"),
             (directory.group("wep").err(), "did you mean web?"),
+            (directory.group("WEB").err(), "did you mean web?"),
+            (directory.group("pool").err(), "name one of them, such as 10.0.0.10"),
             (directory.group("10.0.0.11").err(), "expected one, such as 10.0.0.9"),
         ] {
             let said = said.expect("an error");
