@@ -9,6 +9,7 @@ pub mod announce;
 pub mod assembly;
 pub mod checks;
 pub mod cli;
+mod colour;
 pub mod confine;
 pub mod control;
 pub mod demo;

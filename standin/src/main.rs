@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use standin::cli::{Refusal, Request};
 use standin::control::{commands, watch};
-use standin::failure::{Code, Failure};
+use standin::failure::{Code, Failure, plain_io};
 use standin::{announce, cli, control, demo, doctor, import, keygen, run, stand_in};
 
 /// Why something that was to be said on standard output could not be.
@@ -61,7 +61,7 @@ fn carry_out(request: &Request) -> Result<ExitCode, Failure> {
         }
         Request::Run(args) => run::run(args)?,
         Request::Witness(args) => run::witness(args)?,
-        Request::Watch(args) => watch::watch(args)?,
+        Request::Watch(args) => note(watch::watch(args)?),
         Request::Explain(args) => print(&commands::explain(args)?),
         Request::Plan(args) => print(&commands::plan(args)?),
         Request::Move(args) => print(&commands::place(args)?),
@@ -93,7 +93,7 @@ fn note(written: io::Result<()>) {
     if let Err(error) = written
         && error.kind() != io::ErrorKind::BrokenPipe
     {
-        let _ = UNSAID.set(error.to_string());
+        let _ = UNSAID.set(plain_io(&error));
     }
 }
 

@@ -21,6 +21,7 @@ use standin_sys::memory;
 use standin_sys::netlink::RouteQueue;
 
 use crate::assembly::assemble;
+use crate::colour;
 use crate::confine::{self, Sandbox};
 use crate::control::Access;
 use crate::failure::{Failure, Result};
@@ -115,7 +116,8 @@ pub struct WitnessArgs {
 /// Why it cannot start; nothing has been changed on the host then. Or the kernel's failure that
 /// ended it.
 pub fn run(args: &RunArgs) -> Result<()> {
-    let (file, warnings) = file::load(&args.file)?.into_valid(io::stderr().is_terminal())?;
+    let (file, warnings) =
+        file::load(&args.file)?.into_valid(io::stderr().is_terminal() && colour::is_wanted())?;
     let starts_programs = confine::starts_programs(&file);
     let origin = Origin {
         path: args.file.clone(),
@@ -139,7 +141,8 @@ pub fn witness(args: &WitnessArgs) -> Result<()> {
         role: Role::Witness,
         may_start_programs: false,
     };
-    let (file, warnings) = file::load(&args.file)?.into_valid(io::stderr().is_terminal())?;
+    let (file, warnings) =
+        file::load(&args.file)?.into_valid(io::stderr().is_terminal() && colour::is_wanted())?;
     let access = args.socket.as_ref().map(|path| Access::to(path));
     let manner = Manner { log: args.log, log_level: args.log_level, sandbox: args.sandbox };
     run_as(&origin, (file, warnings), access.as_ref(), manner)

@@ -1,10 +1,11 @@
 //! The control socket, asked by the client and by hand.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -240,4 +241,44 @@ fn a_group_that_does_not_exist_is_refused() {
         .expect_err("there is no such group");
     assert_eq!(failure.code(), Code::Config);
     assert!(!path.exists());
+}
+
+/// The program, watching the daemon at `path`.
+fn watch(path: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_standin"));
+    command.args(["watch", "--interval", "10ms", "--socket"]).arg(path).args(arguments);
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn a_watch_for_programs_stays_json_when_the_daemon_goes() {
+    let path = path("watch");
+    let running = Running::at(&path);
+    let mut watcher = watch(&path, &["--json"]).stdout(Stdio::piped()).spawn().expect("a watcher");
+    let mut lines = BufReader::new(watcher.stdout.take().expect("a pipe")).lines();
+    let mut next = || -> Value {
+        serde_json::from_str(&lines.next().expect("a line").expect("UTF-8")).expect("JSON")
+    };
+    assert_eq!(next()["vips"][0]["address"], "10.0.0.9");
+    drop(running);
+    let failure = std::iter::repeat_with(next).find(|line| line.get("ok").is_some());
+    let failure = failure.expect("the failure is told");
+    assert_eq!((&failure["ok"], &failure["exit_status"]), (&json!(false), &json!(69)));
+    watcher.kill().expect("killed");
+    watcher.wait().expect("its end");
+}
+
+#[test]
+fn a_watch_that_cannot_be_written_says_so() {
+    let path = path("full");
+    let _running = Running::at(&path);
+    for arguments in [&[][..], &["--json"]] {
+        let full = File::options().write(true).open("/dev/full").expect("a full device");
+        let output = watch(&path, arguments).stdout(full).output().expect("the program runs");
+        assert_eq!(output.status.code(), Some(74), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("cannot write to standard output: no space left"), "{said}");
+        assert!(!said.contains("os error"), "{said}");
+    }
 }

@@ -74,7 +74,7 @@ impl Screen {
     /// Opens standard output. `NO_COLOR` and terminals that cannot are respected.
     pub fn open() -> Self {
         let live = is_live();
-        let colour = live && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour = live && crate::colour::is_wanted();
         let mut screen =
             Self { live, paint: Paint::new(colour), view_height: 0, readers_gone: false };
         if live {

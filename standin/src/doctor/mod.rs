@@ -130,8 +130,7 @@ pub fn run(args: &DoctorArgs, say: &mut dyn FnMut(&str)) -> Result<ExitCode> {
     if args.json {
         say(&as_json(&parsed, node, &findings, !is_wrong));
     } else {
-        let colour = io::stdout().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour = io::stdout().is_terminal() && crate::colour::is_wanted();
         say(&as_text(&parsed, node, &findings, colour));
     }
     Ok(if is_wrong { Code::Config.into() } else { ExitCode::SUCCESS })

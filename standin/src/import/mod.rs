@@ -106,8 +106,7 @@ pub struct Outcome {
 /// A file cannot be read or understood, something needed is not said in it, or the new file is
 /// there already.
 pub fn run(args: &ImportArgs, say: &mut dyn FnMut(&str)) -> Result<()> {
-    let colour = std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = std::io::stderr().is_terminal() && crate::colour::is_wanted();
     let outcome = import(&args.files, &args.node, args.cluster.as_deref(), &RealFiles, colour)?;
     if let Some(path) = &args.output {
         write_new(path, &outcome.text)?;

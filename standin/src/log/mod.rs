@@ -114,7 +114,7 @@ pub struct Logger<W = Sink> {
 
 impl Logger {
     /// A logger to the journal or to standard output, coloured when that is a terminal and
-    /// `NO_COLOR` is unset.
+    /// it is wanted.
     ///
     /// # Errors
     /// The journal was asked for by name and is not there.
@@ -132,7 +132,7 @@ impl Logger {
             return Ok(Self::new(Box::new(journal), Format::Journal, least, false));
         }
         let out = io::stdout();
-        let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        let colour = out.is_terminal() && crate::colour::is_wanted();
         Ok(Self::new(Box::new(out), format, least, colour))
     }
 }

@@ -302,7 +302,9 @@ impl Desk {
         }
         match answer.await {
             Ok(Ok(sentence)) => Ok(done(&sentence)),
-            Ok(Err(why)) => Err(Refusal::new(why.code(), why.to_string())),
+            Ok(Err(why)) => {
+                Err(Refusal::new(why.code(), format!("{why}\nthe configuration stays as it was")))
+            }
             Err(_) => Err("this run ends".to_owned().into()),
         }
     }

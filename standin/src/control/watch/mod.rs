@@ -55,9 +55,11 @@ pub struct WatchArgs {
 
 /// Shows the status until it is told to end; off a terminal one page after the other.
 ///
+/// Gives what kept it from showing more, when that was the reader.
+///
 /// # Errors
 /// At the start the daemon cannot be asked; later that is shown, and asking goes on.
-pub fn watch(args: &WatchArgs) -> Result<()> {
+pub fn watch(args: &WatchArgs) -> Result<io::Result<()>> {
     let socket = args.asking.socket();
     let first = look(&socket)?;
     let endings = [signal::SIGINT, signal::SIGTERM, signal::SIGHUP];
@@ -67,8 +69,7 @@ pub fn watch(args: &WatchArgs) -> Result<()> {
     if terminal::is_interactive() && !dumb && !args.asking.json && of_cluster {
         return live(&socket, args.interval, &first, &signals);
     }
-    print(args, &first, &signals);
-    Ok(())
+    Ok(print(args, &first, &signals))
 }
 
 fn look(socket: &Path) -> Result<Map<String, Value>> {
@@ -76,7 +77,7 @@ fn look(socket: &Path) -> Result<Map<String, Value>> {
 }
 
 /// One page after the other, on a terminal over the one before.
-fn print(args: &WatchArgs, first: &Map<String, Value>, signals: &Signals) {
+fn print(args: &WatchArgs, first: &Map<String, Value>, signals: &Signals) -> io::Result<()> {
     let socket = args.asking.socket();
     let text = |answer: &Map<String, Value>| {
         let status = answer.get("status").cloned().unwrap_or_default();
@@ -86,22 +87,23 @@ fn print(args: &WatchArgs, first: &Map<String, Value>, signals: &Signals) {
         page::render(&status).unwrap_or_else(|| table::render(&status))
     };
     let is_screen = io::stdout().is_terminal() && !args.asking.json;
-    let screen = is_screen.then(|| screen::Screen::enter(false)).transpose();
-    let Ok(screen) = screen else { return };
+    let screen = is_screen.then(|| screen::Screen::enter(false)).transpose()?;
     let mut page = text(first);
     loop {
-        let shown = if let Some(screen) = &screen {
+        if let Some(screen) = &screen {
             let line = |text: &str| Line { text: text.to_owned(), style: Style::Plain };
-            screen.show(&page.lines().map(line).collect::<Vec<_>>())
+            screen.show(&page.lines().map(line).collect::<Vec<_>>())?;
         } else {
             let mut out = io::stdout();
-            out.write_all(page.as_bytes()).and_then(|()| out.flush())
-        };
-        if shown.is_err() || pause(signals, args.interval) {
-            return;
+            out.write_all(page.as_bytes())?;
+            out.flush()?;
+        }
+        if pause(signals, args.interval) {
+            return Ok(());
         }
         page = match look(&socket) {
             Ok(answer) => text(&answer),
+            Err(failure) if args.asking.json => format!("{}\n", failure.to_json()),
             Err(failure) => format!("{failure}\n"),
         };
     }
@@ -164,11 +166,14 @@ fn live(
     interval: Duration,
     first: &Map<String, Value>,
     signals: &Signals,
-) -> Result<()> {
-    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+) -> Result<io::Result<()>> {
+    let colour = crate::colour::is_wanted();
     let (questions, answers) = ask_on(socket.to_owned());
     let terminal = Terminal::open().map_err(|error| os(&error))?;
-    let Ok(screen) = screen::Screen::enter(colour) else { return Ok(()) };
+    let screen = match screen::Screen::enter(colour) {
+        Ok(screen) => screen,
+        Err(error) => return Ok(Err(error)),
+    };
     let mut view = View::default();
     view.handle_look(first);
     let mut next_look = Some(Instant::now() + interval);
@@ -177,19 +182,19 @@ fn live(
         let (width, height) = terminal::size();
         let lines = draw(&view, width, height);
         if lines != shown {
-            if screen.show(&lines).is_err() {
-                return Ok(());
+            if let Err(error) = screen.show(&lines) {
+                return Ok(Err(error));
             }
             shown = lines;
         }
         if is_told_to_end(signals) {
-            return Ok(());
+            return Ok(Ok(()));
         }
         // A terminal that has gone ends the view, as q does.
-        let Ok(bytes) = terminal.read(GLANCE) else { return Ok(()) };
+        let Ok(bytes) = terminal.read(GLANCE) else { return Ok(Ok(())) };
         for key in keys(&bytes) {
             match view.handle_key(key) {
-                Some(Wish::Quit) => return Ok(()),
+                Some(Wish::Quit) => return Ok(Ok(())),
                 Some(wish @ (Wish::Explain(_) | Wish::Order(_))) => {
                     let (Wish::Explain(request) | Wish::Order(request)) = &wish else { continue };
                     let request = request.clone();
