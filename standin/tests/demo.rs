@@ -149,3 +149,13 @@ fn what_cannot_work_is_refused_before_the_story() {
         assert!(output.stdout.is_empty());
     }
 }
+
+#[test]
+fn a_story_that_cannot_be_written_ends_and_says_so() {
+    let full = fs::File::options().write(true).open("/dev/full").expect("a full device");
+    let output = ended(demo(&["--fast"]).stdout(full).spawn().expect("it starts"));
+    assert_eq!(output.status.code(), Some(74), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("cannot write to standard output: no space left"), "{said}");
+    assert_eq!(left_behind(), Vec::<String>::new());
+}

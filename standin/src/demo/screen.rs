@@ -67,7 +67,8 @@ pub struct Screen {
     /// How words are coloured here.
     pub paint: Paint,
     view_height: usize,
-    readers_gone: bool,
+    /// Why nothing more can be said, once that is so.
+    unsaid: Option<io::Error>,
 }
 
 impl Screen {
@@ -75,8 +76,7 @@ impl Screen {
     pub fn open() -> Self {
         let live = is_live();
         let colour = live && crate::colour::is_wanted();
-        let mut screen =
-            Self { live, paint: Paint::new(colour), view_height: 0, readers_gone: false };
+        let mut screen = Self { live, paint: Paint::new(colour), view_height: 0, unsaid: None };
         if live {
             screen.write(PREPARE);
         }
@@ -90,7 +90,12 @@ impl Screen {
 
     /// Whether nobody can read what is said (`standin demo | head -1`).
     pub fn readers_gone(&self) -> bool {
-        self.readers_gone
+        self.unsaid.is_some()
+    }
+
+    /// Why that is so, unless they just went.
+    pub fn fault(&self) -> Option<&io::Error> {
+        self.unsaid.as_ref().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
     }
 
     /// Says lines that stay. The view is gone until it is shown again.
@@ -128,7 +133,9 @@ impl Screen {
     fn write(&mut self, text: &str) {
         let mut out = io::stdout();
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        self.readers_gone |= written.is_err();
+        if self.unsaid.is_none() {
+            self.unsaid = written.err();
+        }
     }
 }
 

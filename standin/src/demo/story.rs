@@ -81,7 +81,10 @@ pub fn run(args: &DemoArgs) -> failure::Result<()> {
             Ok(())
         }
         Err(Stop::ReadersGone) | Ok(()) => Ok(()),
-    }
+    }?;
+    let Some(error) = story.screen.fault() else { return Ok(()) };
+    let what = format!("cannot write to standard output: {}", failure::plain_io(error));
+    Err(Failure::new(failure::Code::InputOutput, what))
 }
 
 fn listen_to_signals(signals: Signals, tell: Sender<News>) -> failure::Result<()> {
