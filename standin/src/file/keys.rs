@@ -248,7 +248,7 @@ const VIP: &[Key] = &[
         "interface",
         "text",
         Unset("the one whose subnet they are in"),
-        "the interface that carries the addresses; a node that is not in `home = [...]` need not have it",
+        "the interface that carries the addresses, needed for link-local ones where there are several; a node that is not in `home = [...]` need not have it",
     ),
     key(
         "prefix",

@@ -130,6 +130,7 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// It is in none, or the interface is not fit.
     pub fn interface_of_subnet(&mut self, address: IpAddr) -> Result<&Link> {
+        self.judge_link_local(address)?;
         let mut left_on = self.left_on(address);
         let way = self.way_to(address, None)?;
         if left_on.is_none() && way == Way::Here {
@@ -148,6 +149,25 @@ impl<'a> Ground<'a> {
             }
         };
         self.interface(ifindex)
+    }
+
+    /// Refuses an address that may be meant on any of several links: the kernel would just take one.
+    fn judge_link_local(&self, address: IpAddr) -> Result<()> {
+        let is_link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        let has_subnet = |link: &&Link| {
+            let mut own = self.addresses.iter().filter(|found| found.ifindex == link.index);
+            fit(link).is_ok() && own.any(|found| is_link_local(found.ip))
+        };
+        let names: Vec<&str> =
+            self.usable().filter(has_subnet).map(|link| link.name.as_str()).collect();
+        let [first, _, ..] = names.as_slice() else { return Ok(()) };
+        if !is_link_local(address) {
+            return Ok(());
+        }
+        let what = format!("{address} is a link-local address, and may be on any of several links");
+        Err(Failure::config(what)
+            .expected(format!("the interface beside it, one of {}", names.join(", ")))
+            .advice(format!("name the interface, as in --interface {first}")))
     }
 
     /// The interface on which an earlier run, or this one, holds the address.

@@ -210,6 +210,23 @@ fn an_address_in_no_subnet_needs_the_interface_named() {
 }
 
 #[test]
+fn a_link_local_address_on_several_links_needs_the_interface_named() {
+    let bare = options(&["fe80::9"], &[], None);
+    let plan = planned(&mut Fake::new(), &bare, "10.0.0.2").expect("there is one link");
+    assert_eq!(plan.installs[0].ifindex, 2);
+    let mut fake = Fake::new();
+    fake.links.push(link(5, "eth2"));
+    fake.addresses.push(address(5, "fe80::2", 64));
+    let failure = planned(&mut fake, &bare, "10.0.0.2").expect_err("either would do");
+    assert_eq!(failure.code(), Code::Config);
+    assert!(failure.to_string().contains("one of eth0, eth2"), "{failure}");
+    assert!(failure.to_string().contains("--interface eth0"), "{failure}");
+    let named = options(&["fe80::9"], &[], Some("eth2"));
+    let plan = planned(&mut fake, &named, "10.0.0.2").expect("a plan");
+    assert_eq!(plan.installs[0].ifindex, 5);
+}
+
+#[test]
 fn what_this_host_makes_impossible_is_refused() {
     for (vip, interface, host, code, reason) in [
         ("10.0.0.9", Some("eht0"), "10.0.0.2", Code::Unavailable, "did you mean --interface eth0?"),
