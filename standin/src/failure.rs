@@ -126,6 +126,9 @@ impl Failure {
     #[must_use]
     pub fn in_words_of_the_file(mut self) -> Self {
         self.advice = self.advice.iter().map(|line| as_a_key(line)).collect();
+        for flag in ["--ca-file ", "--server-name "] {
+            self.what = self.what.replace(flag, flag.trim_start_matches('-'));
+        }
         self
     }
 
@@ -258,6 +261,8 @@ mod tests {
         let failure = Failure::config("narf").advice("did you mean --interface eth0?");
         let told = failure.in_words_of_the_file().to_string();
         assert_eq!(told, "narf\n  to do: did you mean interface = \"eth0\"?");
+        let told = Failure::config("--ca-file /x: gone").in_words_of_the_file().to_string();
+        assert_eq!(told, "ca-file /x: gone");
     }
 
     #[test]

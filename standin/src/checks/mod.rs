@@ -40,6 +40,7 @@ use tokio::time::Instant;
 
 use crate::duration;
 use crate::failure::{Result, plain_io};
+use crate::file::NamedCheck;
 
 /// What one run is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,6 +185,15 @@ pub(crate) fn connect_error(error: &io::Error) -> String {
         io::ErrorKind::NetworkUnreachable => "network unreachable".into(),
         _ => plain_io(error),
     }
+}
+
+/// Makes a check of the file ready.
+///
+/// # Errors
+/// It cannot be, in the words of the file.
+pub fn prober(named: &NamedCheck) -> Result<Prober> {
+    Prober::new(named.check.clone())
+        .map_err(|failure| failure.in_words_of_the_file().about(format!("[check.{}]", named.name)))
 }
 
 /// Makes all `checks` ready.

@@ -75,6 +75,14 @@ impl Trusted {
     }
 }
 
+/// The number of a group in a text of `/etc/group`, by name or number.
+///
+/// # Errors
+/// There is no such group.
+pub(crate) fn group_named(groups: &str, named: &str) -> Result<u32> {
+    find(groups, "", named).map(|(id, _)| id)
+}
+
 /// A group's number and its listed members, from the texts of `/etc/group` and `/etc/passwd`.
 fn find(groups: &str, users: &str, named: &str) -> Result<(u32, Vec<u32>)> {
     let lines = groups.lines().map(|line| line.split(':').collect::<Vec<_>>());

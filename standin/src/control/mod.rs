@@ -30,6 +30,7 @@ use std::time::Duration;
 
 pub use access::Access;
 use access::Trusted;
+pub(crate) use access::group_named;
 pub use client::{DEFAULT_SOCKET, ask, default_socket, status};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{Finding, Findings, Patient};
 use crate::checks::{self, Probe};
+use crate::control::group_named;
 
 /// Judges that all of it is there.
 pub fn judge(patient: &Patient<'_, '_>, findings: &mut Findings) {
@@ -21,26 +22,35 @@ pub fn judge(patient: &Patient<'_, '_>, findings: &mut Findings) {
         }
     }
     for check in &patient.file.checks {
-        if let Probe::Command(command) = &check.check.probe
-            && command.program.starts_with('/')
-        {
-            program(patient, "check", &check.name, Path::new(&command.program), findings);
+        if let Probe::Command(command) = &check.check.probe {
+            if command.program.starts_with('/') {
+                program(patient, "check", &check.name, Path::new(&command.program), findings);
+            } else if !is_on_path(patient, &command.program) {
+                let what =
+                    format!("there is no program '{}' where this check looks", command.program);
+                let to_do =
+                    "install it, or name it with its whole path: the service has a PATH of its own";
+                findings.push(Finding::warn("check", &check.name, what).to_do(to_do));
+            }
         }
         // Reads the certificates that an HTTPS check needs.
-        if let Err(failure) = checks::probers(std::slice::from_ref(&check.check)) {
+        if let Err(failure) = checks::prober(check) {
             findings.push(Finding::failure("check", &check.name, &failure));
         }
     }
     if let Some(group) = &patient.file.control.group {
         let groups = patient.files.read("/etc/group").unwrap_or_default();
-        let is_there = groups.lines().any(|line| line.split(':').next() == Some(group));
-        if !is_there {
-            findings.push(
-                Finding::fail("control", group, "there is no such group in /etc/group")
-                    .to_do(format!("groupadd --system {group}, or another group in [control]")),
-            );
+        if let Err(failure) = group_named(&groups, group) {
+            findings.push(Finding::failure("control", group, &failure));
         }
     }
+}
+
+/// Whether a program that is named without its directory would be found.
+fn is_on_path(patient: &Patient<'_, '_>, program: &str) -> bool {
+    let directories = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&directories)
+        .any(|directory| patient.files.path(&directory.join(program)).is_file())
 }
 
 fn program(

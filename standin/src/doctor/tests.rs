@@ -377,7 +377,7 @@ fn what_the_file_names_has_to_be_there() {
     let said = host.complaints(&text);
     assert!(said.contains("on-take") && said.contains("/opt/hook: no such file"), "{said}");
     assert!(said.contains("/opt/check: no such file"), "{said}");
-    assert!(said.contains("there is no such group"), "{said}");
+    assert!(said.contains("there is no group 'adm'"), "{said}");
     assert!(said.contains("URL holds a password") && !said.contains("narf"), "{said}");
     host.write("/opt/hook", "#!/bin/sh\n");
     assert!(host.complaints(&text).contains("/opt/hook: not executable"));
@@ -387,8 +387,15 @@ fn what_the_file_names_has_to_be_there() {
         fs::set_permissions(host.path(program), executable).expect("a mode");
     }
     host.write("/etc/group", "root:x:0:\nadm:x:4:\n");
-    let said = host.complaints(&text);
-    assert_eq!(said.lines().count(), 1, "{said}");
+    for group in ["adm", "4", "4711"] {
+        let said = host.complaints(&text.replace("\"adm\"", &format!("\"{group}\"")));
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    let said = host.complaints(&text.replace("/opt/check", "no-such-program -0 nginx"));
+    assert!(said.contains("there is no program 'no-such-program'"), "{said}");
+    let tls = "http = \"https://web/\"\nca-file = \"/nonexistent\"";
+    let said = host.complaints(&text.replace("http = \"http://pinky:narf@web/\"", tls));
+    assert!(said.contains("[check.page]: ca-file /nonexistent: no such file"), "{said}");
 }
 
 #[test]

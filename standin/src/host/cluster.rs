@@ -22,7 +22,7 @@ use super::quorum::{authority, guard_plan, guarded, witnesses};
 use super::{
     Ground, Install, Kernel, Prepared, RealKernel, Resolved, locks_for, os, require, routes,
 };
-use crate::checks::{Prober, probers};
+use crate::checks::{Prober, prober};
 use crate::failure::{Failure, Result};
 use crate::fast::{self, Heartbeats, path};
 use crate::file::{self, ClusterFile, OnDoubt, Placement, find_self};
@@ -77,8 +77,8 @@ pub fn prepare_cluster(
     }
     let mut disowned = plan.disown(&fast::left_quiet(&guard.name));
     disowned.append(&mut plan.displaced);
-    let checks: Vec<_> = file.checks.iter().map(|named| named.check.clone()).collect();
-    let (prepared_checks, core_checks) = place_checks(file, &plan, probers(&checks)?);
+    let probers = file.checks.iter().map(prober).collect::<Result<_>>()?;
+    let (prepared_checks, core_checks) = place_checks(file, &plan, probers);
     let heartbeats =
         Heartbeats { port: file.port, paths: paths(file, &plan, &settings), guard: Some(guard) };
     let config = Config::new(plan.links, plan.peers, plan.vips, core_checks, settings.timing)
