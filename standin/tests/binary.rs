@@ -1,8 +1,10 @@
 //! The program as a script meets it: what goes to which stream, and the exit status.
 
 use std::fs::File;
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -151,4 +153,58 @@ fn a_limit_of_open_files_that_is_too_low_is_said_before_anything_begins() {
         assert!(said.contains("ulimit -n 1024"), "{said}");
     }
     std::fs::remove_dir_all(&directory).expect("removed");
+}
+
+/// A witness, which needs no rights, with its socket and its log.
+fn witness(directory: &Path) -> (Child, PathBuf, BufReader<ChildStdout>) {
+    std::fs::create_dir_all(directory).expect("a directory");
+    let (file, key) = (directory.join("standin.toml"), directory.join("key"));
+    assert!(standin(&["keygen", key.to_str().expect("UTF-8")]).status.success());
+    // One that was free a moment ago.
+    let port = UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.local_addr());
+    let text_of_file = format!(
+        "cluster = \"web\"\nkey-file = \"key\"\nauthority = \"quorum\"\nport = {}\n\
+         [nodes]\npinky = \"192.0.2.1\"\nbrain = \"192.0.2.2\"\n\
+         [witnesses]\nsnowball = \"192.0.2.3\"\n\
+         [[vip]]\naddress = \"192.0.2.9\"\nhome = \"pinky\"\n",
+        port.expect("a port").port()
+    );
+    std::fs::write(&file, text_of_file).expect("written");
+    let socket = directory.join("s");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_standin"))
+        .args(["witness", "--node", "snowball", "--log", "json", "--socket"])
+        .args([&socket, &file])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let log = BufReader::new(child.stdout.take().expect("a pipe"));
+    (child, socket, log)
+}
+
+fn send(signals: &[&str], child: &Child) {
+    for signal in signals {
+        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+}
+
+#[test]
+fn a_signal_that_means_nothing_ends_nothing_and_what_is_kept_stays_so() {
+    let directory = std::env::temp_dir().join(format!("standin-signals-{}", std::process::id()));
+    let (mut child, socket, log) = witness(&directory);
+    let mut lines = log.lines().map(|line| line.expect("UTF-8"));
+    assert!(lines.any(|line| line.contains("\"started\"")), "it starts");
+    send(&["USR1"], &child);
+    let status = standin(&["status", "--json", "--socket", socket.to_str().expect("UTF-8")]);
+    assert!(status.status.success(), "{status:?}");
+    // Both wait for it at once, the lower number first.
+    send(&["STOP", "TERM", "USR2", "CONT"], &child);
+    let stopping: Vec<String> = lines.filter(|line| line.contains("\"stopping\"")).collect();
+    assert_eq!(child.wait().expect("its end").code(), Some(0));
+    std::fs::remove_dir_all(&directory).expect("removed");
+    assert_eq!(stopping.len(), 2, "{stopping:?}");
+    for (line, name) in stopping.iter().zip(["SIGUSR2", "SIGTERM"]) {
+        assert!(line.contains(&format!("{name}: leaving everything")), "{stopping:?}");
+    }
 }

@@ -192,7 +192,7 @@ impl Doors {
 /// # Errors
 /// The kernel refuses.
 pub fn block_signals() -> Result<Signals> {
-    let ours = [signal::SIGTERM, signal::SIGINT, signal::SIGHUP, signal::SIGUSR2];
+    let ours = [signal::SIGTERM, signal::SIGINT, signal::SIGHUP, signal::SIGUSR1, signal::SIGUSR2];
     Signals::block(&ours).map_err(|error| os(&error))
 }
 

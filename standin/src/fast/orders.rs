@@ -22,24 +22,21 @@ impl FastLoop<'_> {
             };
             match (received.signal, self.beats.is_some()) {
                 (signal::SIGHUP, true) => self.tell(at, ToSlow::ReloadAsked),
-                (signal @ signal::SIGUSR2, true) => {
-                    self.tell(at, ToSlow::Stopping { cause: Some(signal), keeps: true });
-                    self.stop(at, true);
-                }
-                // Nothing of a run without a cluster outlives it.
-                (signal::SIGUSR2, false) => {}
-                (signal, _) => {
-                    self.tell(at, ToSlow::Stopping { cause: Some(signal), keeps: false });
-                    self.stop(at, false);
-                }
+                (signal @ signal::SIGUSR2, true) => self.stop(at, Some(signal), true),
+                // Nothing of a run without a cluster outlives it. Other daemons are asked by SIGUSR1
+                // how they are: the habit must not cost the addresses.
+                (signal::SIGUSR2, false) | (signal::SIGUSR1, _) => {}
+                (signal, _) => self.stop(at, Some(signal), false),
             }
         }
         Ok(())
     }
 
-    fn stop(&mut self, at: Instant, keeps: bool) {
+    /// Stops for a signal or a command. Once everything is left to the next run, it stays so.
+    fn stop(&mut self, at: Instant, cause: Option<i32>, keeps: bool) {
         let first = self.stop_by.is_none();
         self.keeps |= keeps;
+        self.tell(at, ToSlow::Stopping { cause, keeps: self.keeps });
         if keeps {
             step(&mut self.node, at, Input::StopKeeping);
         } else if first {
@@ -90,10 +87,7 @@ impl FastLoop<'_> {
             Command::Drain { node, drained } => {
                 step(&mut self.node, at, Input::Drain { node, drained });
             }
-            Command::Stop { keeps } => {
-                self.tell(at, ToSlow::Stopping { cause: None, keeps });
-                self.stop(at, keeps);
-            }
+            Command::Stop { keeps } => self.stop(at, None, keeps),
             Command::ChangeKeys(keys) => self.node.change_keys(*keys),
             Command::Renew(file) => {
                 if let Some(why) = self.keeps_its_file(&file) {
