@@ -162,8 +162,10 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 pub fn parse(source: Source) -> Parsed {
     let mut problems = Problems::default();
     let (document, faults) = DeTable::parse_recoverable(&source.text);
+    // Many are counted only: each is looked at on its own line, and never across the whole text.
+    let is_keepalived = !faults.is_empty() && source.text.contains("vrrp_instance");
     for fault in &faults {
-        problems.push(syntax::problem(&source.text, fault));
+        problems.push(syntax::problem(&source.text, fault, is_keepalived));
     }
     let syntax = faults.len();
     let top = Table::open(document.get_ref(), 0..0, Section::Top, &mut problems);

@@ -10,8 +10,8 @@ use super::problem::{Problem, Span};
 /// What may stand before and behind a value without being part of it.
 const AROUND: [char; 10] = ['=', ',', '[', ']', '{', '}', '"', '\'', '#', '\n'];
 
-/// A fault of the parser's as a problem.
-pub fn problem(text: &str, fault: &Error) -> Problem {
+/// A fault of the parser's as a problem; of a text that may be keepalived's.
+pub fn problem(text: &str, fault: &Error, is_keepalived: bool) -> Problem {
     let span = fault.span().unwrap_or_default();
     let said = fault.message();
     let is_bare = ["string values must be quoted", "invalid float", "invalid boolean"];
@@ -32,7 +32,7 @@ pub fn problem(text: &str, fault: &Error) -> Problem {
     if said.contains("recursion") || said.contains("recurse") {
         return Problem::error(span, "lists and tables too deep in each other");
     }
-    if text.contains("vrrp_instance") {
+    if is_keepalived {
         return problem.help("of a keepalived.conf this file is made by: standin import");
     }
     problem
