@@ -199,14 +199,13 @@ impl StatusSet {
     /// # Errors
     /// A sentence on what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let whole = text;
-        let code = |text: &str| match text.trim().parse() {
-            Ok(code @ 100..=999_u16) => Ok(code),
-            // Where nothing stands, the whole says more.
-            _ => {
-                let said = if text.trim().is_empty() { whole } else { text };
-                Err(format!("'{said}' is not an HTTP status such as 200 or 200-299,401"))
+        let code = |part: &str| {
+            if let Ok(code @ 100..=999_u16) = part.trim().parse() {
+                return Ok(code);
             }
+            // Where nothing stands, the whole says more.
+            let said = if part.trim().is_empty() { text } else { part };
+            Err(format!("'{said}' is not an HTTP status such as 200 or 200-299,401"))
         };
         let mut ranges = Vec::new();
         for part in text.split(',') {

@@ -50,7 +50,7 @@ pub fn judge(patient: &Patient<'_, '_>, findings: &mut Findings) {
 fn is_on_path(patient: &Patient<'_, '_>, program: &str) -> bool {
     let directories = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&directories)
-        .any(|directory| patient.files.path(&directory.join(program)).is_file())
+        .any(|directory| patient.files.path(directory.join(program)).is_file())
 }
 
 fn program(
