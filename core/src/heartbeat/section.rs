@@ -17,12 +17,12 @@
 //! and is ready for all others), so a state may be followed by a count:
 //!
 //! ```text
-//!      bit   7      6    5         4       3         2          1..0
-//!    +-------------+---+---------+-------+---------+----------+--------------------------+
-//!    | more follow | 0 | doubted | asked | healthy | eligible | role: 0 idle, 1 taking,  |
-//!    +-------------+---+---------+-------+---------+----------+  2 holding, 3 yielding   |
-//!    bit 7 clear: one group in this state                                                |
-//!    bit 7 set:   a second byte n follows: n + 2 groups in this state --------------------+
+//!      bit   7      6         5         4       3         2          1..0
+//!    +-------------+---------+---------+-------+---------+----------+--------------------------+
+//!    | more follow | refused | doubted | asked | healthy | eligible | role: 0 idle, 1 taking,  |
+//!    +-------------+---------+---------+-------+---------+----------+  2 holding, 3 yielding   |
+//!    bit 7 clear: one group in this state                                                      |
+//!    bit 7 set:   a second byte n follows: n + 2 groups in this state --------------------------+
 //! ```
 //!
 //! No pattern costs more than one byte per group, since two alike cost two bytes either way: so
@@ -51,6 +51,7 @@ pub const VIP_GROUPS_SURE: usize =
 const GROUPS_MAX: usize = 1 << 16;
 
 const MORE_FOLLOW: u8 = 1 << 7;
+const REFUSED: u8 = 1 << 6;
 const DOUBTED: u8 = 1 << 5;
 const ASKED: u8 = 1 << 4;
 const HEALTHY: u8 = 1 << 3;
@@ -90,6 +91,8 @@ pub struct VipState {
     pub asked: bool,
     /// Whether the others get, or lately got, no answer of the group here.
     pub doubted: bool,
+    /// Whether the node's kernel refuses an address of it.
+    pub refused: bool,
 }
 
 impl VipState {
@@ -104,7 +107,8 @@ impl VipState {
         let healthy = if self.healthy { HEALTHY } else { 0 };
         let asked = if self.asked { ASKED } else { 0 };
         let doubted = if self.doubted { DOUBTED } else { 0 };
-        role | eligible | healthy | asked | doubted
+        let refused = if self.refused { REFUSED } else { 0 };
+        role | eligible | healthy | asked | doubted | refused
     }
 
     const fn parse(byte: u8) -> Self {
@@ -120,6 +124,7 @@ impl VipState {
             healthy: byte & HEALTHY != 0,
             asked: byte & ASKED != 0,
             doubted: byte & DOUBTED != 0,
+            refused: byte & REFUSED != 0,
         }
     }
 }

@@ -99,6 +99,9 @@ impl Node {
             if self.vips[vip.index()].link() != id {
                 continue;
             }
+            if self.vips[vip.index()].refused_until().is_some() {
+                self.with_vip(vip, |vip, _| vip.forget_refusal());
+            }
             if was_up != is_up {
                 self.with_vip(vip, super::super::vip::Vip::handle_link);
             } else if moved {

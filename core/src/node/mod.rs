@@ -234,7 +234,11 @@ impl Node {
             | Input::Quieted { vip, .. }
                 if vip.index() >= self.vips.len() => {}
             Input::AddressAdded { vip, result } => {
+                let before = self.vips[vip.index()].is_refused(self.now);
                 self.with_vip(vip, |vip, around| vip.handle_added(around, result));
+                if before != self.vips[vip.index()].is_refused(self.now) {
+                    self.tell_at_once();
+                }
                 self.aim_checks(vip);
             }
             Input::AddressRemoved { vip, result } => {
@@ -513,11 +517,12 @@ impl Node {
             ask_pause: (ask_window / ASK_PAUSE_SHARE).max(ASK_SPACING * vips),
             actions: &mut self.actions,
         };
-        let before = (vip.place(), vip.is_held());
+let now = self.now;
+        let before = (vip.place(), vip.is_held(), vip.is_refused(now));
         let asked = vip.is_asking();
         let result = run(vip, &mut around);
         self.asking = self.asking + usize::from(vip.is_asking()) - usize::from(asked);
-        let moved = before != (vip.place(), vip.is_held());
+        let moved = before != (vip.place(), vip.is_held(), vip.is_refused(now));
         self.undecided |= moved;
         self.restated |= moved;
         self.timers.set(Timer::Vip(id), vip.timeout());

@@ -61,6 +61,9 @@ pub(super) struct Case {
     /// Those who could take it but for the word of the others when they last had it: better than
     /// nobody, and than a holder that has another fault.
     pub(super) doubted: NodeSet,
+    /// Those whose kernel refuses an address, and who lack nothing else: they try again where nobody
+    /// has it and nobody else can.
+    refused: NodeSet,
     /// Those who are fit to keep it if they have it.
     pub(super) keep: NodeSet,
     /// Who has it.
@@ -72,7 +75,7 @@ impl Case {
         let (mut good, mut silent, mut bad, mut link_up) =
             (NodeSet::EMPTY, NodeSet::EMPTY, NodeSet::EMPTY, NodeSet::EMPTY);
         let (mut holding, mut yielding) = (NodeSet::EMPTY, NodeSet::EMPTY);
-        let mut doubted = NodeSet::EMPTY;
+        let (mut doubted, mut refused) = (NodeSet::EMPTY, NodeSet::EMPTY);
         for (id, standing) in (0u16..).zip(group.standings).take(MOST_NODES) {
             let node = NodeId(id);
             match standing.health {
@@ -88,18 +91,23 @@ impl Case {
             if standing.link_up {
                 link_up.insert(node);
             }
+            if standing.refused {
+                refused.insert(node);
+            }
             let excused = group.placed == Some(node) && standing.holding == Holding::No;
             if standing.doubted && !excused {
                 doubted.insert(node);
             }
         }
-        let member = group.rules.members.and(link_up);
+        let on_link = group.rules.members.and(link_up);
+        let member = on_link.without(refused);
+        let refused = refused.and(on_link).and(fit.take).and(good);
         let could_take = member.and(fit.take).and(good);
         let can_take = could_take.without(doubted);
         let could_try = member.and(fit.take).and(silent);
         let keep = member.and(fit.keep).without(bad).without(doubted);
         let held = find_holder(fit, group, can_take, keep, (holding, yielding));
-        Self { can_take, could_try, doubted: could_take.and(doubted), keep, held }
+        Self { can_take, could_try, doubted: could_take.and(doubted), refused, keep, held }
     }
 
     /// Those among whom a group that nobody holds is claimed.
@@ -107,6 +115,7 @@ impl Case {
         match (self.can_take.is_empty(), self.could_try.is_empty()) {
             (false, _) => self.can_take,
             (true, false) => self.could_try,
+            (true, true) if self.doubted.is_empty() => self.refused,
             (true, true) => self.doubted,
         }
     }

@@ -149,6 +149,7 @@ fn recovery(
         link_up: true,
         eligible_for: Some(Duration::MAX),
         doubted: false,
+        refused: false,
         ..*standing
     };
     let group = Group { standings: &standings, ..*group };
@@ -224,6 +225,7 @@ fn write_remedy(f: &mut fmt::Formatter<'_>, bar: Bar, node: &str) -> fmt::Result
         Bar::Draining => write!(f, "{node} is undrained"),
         Bar::NotReady => write!(f, "{node} has listened to its peers for long enough"),
         Bar::LinkDown => write!(f, "{node}'s link is up"),
+        Bar::Refused => write!(f, "{node}'s kernel takes the address"),
         Bar::FailsOutside => write!(f, "{node} passes the check of the other nodes"),
         Bar::FailedOutside => write!(f, "{node}'s pause after that is over"),
         Bar::CheckFails | Bar::CheckSilent => write!(f, "{node} passes its check"),

@@ -82,6 +82,8 @@ pub struct Standing {
     /// The other nodes get no answer of it there; of a node that has it no more: they got none
     /// when it had it last, and its pause is not over.
     pub doubted: bool,
+    /// Its kernel refuses an address of the group.
+    pub refused: bool,
 }
 
 /// A pool: groups that share the nodes evenly among them.
@@ -171,6 +173,8 @@ pub enum Bar {
     NotReady,
     /// The interface is down.
     LinkDown,
+    /// Its kernel refuses an address of the group.
+    Refused,
     /// Its check fails.
     CheckFails,
     /// It has the group, and most others get no answer of it.
@@ -194,6 +198,7 @@ impl Bar {
             Self::Draining => "draining",
             Self::NotReady => "not-ready",
             Self::LinkDown => "link-down",
+            Self::Refused => "refused",
             Self::CheckFails => "check-fails",
             Self::FailsOutside => "fails-outside",
             Self::FailedOutside => "failed-outside",
@@ -238,6 +243,7 @@ impl fmt::Display for BarSentence<'_> {
             Bar::Draining => write!(f, "{node} is drained"),
             Bar::NotReady => write!(f, "{node} is new and still listens to its peers"),
             Bar::LinkDown => write!(f, "{node}'s link is down"),
+            Bar::Refused => write!(f, "{node}'s kernel refuses the address"),
             Bar::CheckFails => write!(f, "{node} fails its check"),
             Bar::FailsOutside => write!(f, "{node} fails the check of the other nodes"),
             Bar::FailedOutside => write!(f, "{node} lately failed the check of the other nodes"),
@@ -272,6 +278,7 @@ impl Standing {
     /// Why a node with this standing may not take the group, whatever else is so.
     pub(super) fn bars(self) -> impl Iterator<Item = Bar> {
         let link = (!self.link_up).then_some(Bar::LinkDown);
+        let refused = self.refused.then_some(Bar::Refused);
         let health = match self.health {
             Health::Good => None,
             Health::Bad => Some(Bar::CheckFails),
@@ -286,7 +293,7 @@ impl Standing {
             Some(Bar::CheckSilent) => (None, health),
             failing => (failing, None),
         };
-        link.into_iter().chain(failing).chain(outside).chain(silent)
+        link.into_iter().chain(refused).chain(failing).chain(outside).chain(silent)
     }
 }
 

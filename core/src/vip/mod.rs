@@ -21,8 +21,10 @@ mod announcer;
 mod disturbed;
 mod giving;
 mod heard;
+mod refused;
 mod state;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -42,6 +44,7 @@ use act::send_probe;
 use announcer::Pace;
 pub(crate) use announcer::{RENEWALS_APART, RENEWED_TOGETHER};
 use giving::Quiet;
+use refused::Refusal;
 use state::{Answered, Answers, Ask, State};
 
 /// Probes in one question.
@@ -156,6 +159,8 @@ pub struct Vip {
     pace: Option<Pace>,
     /// See [`Settings::shares_lifetime`].
     shares_lifetime: bool,
+    /// The kernel refuses it; rare, and so apart.
+    refusal: Option<Box<Refusal>>,
 }
 
 impl Vip {
@@ -193,6 +198,7 @@ impl Vip {
             allowed: true,
             pace: None,
             shares_lifetime: settings.shares_lifetime,
+            refusal: None,
         }
     }
 
@@ -497,6 +503,11 @@ impl Vip {
         if !fresh && matches!(self.state, State::Held(_) | State::Adding { .. }) {
             // It says nothing about an address that was lost since it was asked for.
             return;
+        }
+        match result {
+            Ok(()) => self.forget_refusal(),
+            Err(_) if self.lacks_address() => self.note_refusal(now),
+            Err(_) => {}
         }
         match (&mut self.state, result) {
             (State::Adding { sent_at, .. }, Ok(())) => match self.wanted {

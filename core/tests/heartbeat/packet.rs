@@ -51,8 +51,14 @@ fn literal_header() -> Header {
     }
 }
 
-const READY: VipState =
-    VipState { role: Role::Idle, eligible: true, healthy: true, asked: false, doubted: false };
+const READY: VipState = VipState {
+    role: Role::Idle,
+    eligible: true,
+    healthy: true,
+    asked: false,
+    doubted: false,
+    refused: false,
+};
 const HOLDING: VipState = VipState { role: Role::Holding, ..READY };
 
 #[test]

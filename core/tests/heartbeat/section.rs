@@ -6,8 +6,14 @@ use standin_core::heartbeat::{Rejected, Role, VipState};
 
 use crate::support::{gate, header, sealed, with_sections};
 
-const READY: VipState =
-    VipState { role: Role::Idle, eligible: true, healthy: true, asked: false, doubted: false };
+const READY: VipState = VipState {
+    role: Role::Idle,
+    eligible: true,
+    healthy: true,
+    asked: false,
+    doubted: false,
+    refused: false,
+};
 const HOLDING: VipState = VipState { role: Role::Holding, ..READY };
 
 fn read(packet: &[u8]) -> Vec<(u16, VipState)> {
@@ -115,8 +121,9 @@ fn an_empty_row_is_not_written() {
 }
 
 #[test]
-fn reserved_bits_of_a_state_mean_nothing() {
-    assert_eq!(read(&with_sections(&[0, 0, 3, 0, 9, 0b0100_1110])), [(9, HOLDING)]);
+fn what_a_kernel_refuses_is_a_bit_of_its_own() {
+    let refused = VipState { refused: true, ..HOLDING };
+    assert_eq!(read(&with_sections(&[0, 0, 3, 0, 9, 0b0100_1110])), [(9, refused)]);
 }
 
 #[test]
@@ -160,13 +167,14 @@ fn what_does_not_parse_is_refused() {
 
 fn states() -> impl Strategy<Value = Vec<VipState>> {
     let roles = [Role::Idle, Role::Taking, Role::Holding, Role::Yielding];
-    let state = (prop::sample::select(roles.to_vec()), any::<[bool; 4]>());
-    let state = state.prop_map(|(role, [eligible, healthy, asked, doubted])| VipState {
+    let state = (prop::sample::select(roles.to_vec()), any::<[bool; 5]>());
+    let state = state.prop_map(|(role, [eligible, healthy, asked, doubted, refused])| VipState {
         role,
         eligible,
         healthy,
         asked,
         doubted,
+        refused,
     });
     prop::collection::vec((state, 1_usize..300), 0..12).prop_map(|runs| {
         runs.into_iter().flat_map(|(state, run)| std::iter::repeat_n(state, run)).collect()

@@ -255,13 +255,15 @@ fn any_standing() -> impl Strategy<Value = Standing> {
         prop_oneof![5 => Just(Health::Good), 1 => Just(Health::Unknown), 1 => Just(Health::Bad)];
     let eligible_for = proptest::option::of((0u64..60).prop_map(secs));
     let rarely = proptest::bool::weighted(0.1);
-    (holding, health, proptest::bool::weighted(0.9), eligible_for, rarely).prop_map(
-        |(holding, health, link_up, eligible_for, doubted)| Standing {
+    let seldom = proptest::bool::weighted(0.1);
+    (holding, health, proptest::bool::weighted(0.9), eligible_for, rarely, seldom).prop_map(
+        |(holding, health, link_up, eligible_for, doubted, refused)| Standing {
             holding,
             health,
             link_up,
             eligible_for,
             doubted,
+            refused,
         },
     )
 }
@@ -327,16 +329,13 @@ fn any_cluster() -> impl Strategy<Value = Cluster> {
 fn is_candidate(cluster: &Cluster, group: &Group<'_>, node: NodeId, unchecked_too: bool) -> bool {
     let standing = group.standings.get(node.index()).copied().unwrap_or_default();
     let excused = group.placed == Some(node) && standing.holding == Holding::No;
-    is_doubted_candidate(cluster, group, node, unchecked_too) && (!standing.doubted || excused)
+    is_last_resort(cluster, group, node, unchecked_too)
+        && !standing.refused
+        && (!standing.doubted || excused)
 }
 
-/// The same of one that the others may have had no answer of.
-fn is_doubted_candidate(
-    cluster: &Cluster,
-    group: &Group<'_>,
-    node: NodeId,
-    unchecked_too: bool,
-) -> bool {
+/// The same of one that the others may have had no answer of, or whose kernel may refuse it.
+fn is_last_resort(cluster: &Cluster, group: &Group<'_>, node: NodeId, unchecked_too: bool) -> bool {
     let NodeView { life, ready, draining, leaving, isolated } = cluster.nodes[node.index()];
     let standing = group.standings.get(node.index()).copied().unwrap_or_default();
     let healthy =
@@ -370,8 +369,12 @@ proptest! {
             if let Some(node) = holder.filter(|node| Some(*node) != present) {
                 let fits = is_candidate(&cluster, group, node, robbed);
                 // Better than nobody, and than a holder that has another fault.
-                let last = is_doubted_candidate(&cluster, group, node, robbed)
-                    && !matches!(decision.reason, Reason::HolderUnfit { bar: Bar::FailsOutside, .. });
+                let refused = group.standings[node.index()].refused;
+                let better_off = match decision.reason {
+                    Reason::HolderUnfit { bar, .. } => bar != Bar::FailsOutside && !refused,
+                    _ => true,
+                };
+                let last = is_last_resort(&cluster, group, node, robbed) && better_off;
                 prop_assert!(fits || last, "{decision:?}");
             }
             let wanted = match (present, holder) {

@@ -180,6 +180,7 @@ fn an_unfit_holder_gives_it_to_a_candidate_whatever_failback_says_and_else_keeps
         (Drained, "pinky is drained", true),
         (Leaving, "pinky is stopping", true),
         (LinkDown, "pinky's link is down", true),
+        (Refused, "pinky's kernel refuses the address", true),
         (Fails, "pinky fails its check", true),
         (Isolated, "pinky is cut off", false),
     ];
@@ -190,7 +191,9 @@ fn an_unfit_holder_gives_it_to_a_candidate_whatever_failback_says_and_else_keeps
             let moves = format!("{words}; brain is next in its order");
             expect(&with(WellFor(0)), Some(BRAIN), Course::Move, &moves);
             // Never to a node that is no candidate, nor to one whose check has not spoken.
-            for brain in [Drained, Leaving, LinkDown, Dead, NotHeard, DaemonGone, New, Unchecked] {
+            for brain in
+                [Drained, Leaving, LinkDown, Refused, Dead, NotHeard, DaemonGone, New, Unchecked]
+            {
                 let (holder, course, sentence) = if keeps {
                     let sentence = format!("{words} but nobody else can hold it; pinky keeps it");
                     (Some(PINKY), Course::Keep, sentence)
@@ -309,7 +312,7 @@ fn the_operators_placement_holds_until_its_node_cannot() {
         let there = world(&[Well, Well, Well], BRAIN).failback(failback);
         assert!(!expect(&there, Some(BRAIN), Course::Keep, words).lapsed);
     }
-    for brain in [Dead, Drained, Leaving, Isolated, LinkDown, Fails] {
+    for brain in [Dead, Drained, Leaving, Isolated, LinkDown, Refused, Fails] {
         for present in [PINKY, BRAIN] {
             let decision = world(&[Well, brain, Well], present).decide();
             assert_eq!((decision.holder, decision.lapsed), (Some(PINKY), true), "{brain:?}");

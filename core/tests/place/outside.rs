@@ -1,4 +1,5 @@
-//! What the word of the other nodes, who look at a holder from outside, does to a decision.
+//! What the word of the other nodes, who look at a holder from outside, does to a decision, and what a
+//! kernel that refuses the address does.
 
 use crate::world::{Seen::*, *};
 use standin_core::config::Failback;
@@ -84,4 +85,25 @@ fn it_is_explained() {
         "{changes:?}"
     );
     assert_eq!(Bar::FailsOutside.name(), "fails-outside");
+}
+
+#[test]
+fn a_node_whose_kernel_refuses_the_address_is_asked_again_only_where_there_is_nobody_else() {
+    let world = World::new(&ORDER, &[Refused, Well, Well], &[]);
+    expect(
+        &world,
+        BRAIN,
+        Course::Claim,
+        "nobody holds it; pinky's kernel refuses the address; brain is next in its order",
+    );
+    for others in [Dead, Drained, LinkDown, Fails] {
+        let world = World::new(&ORDER, &[Refused, others, others], &[]);
+        let decision = world.decide();
+        assert_eq!((decision.holder, decision.course), (Some(PINKY), Course::Claim), "{others:?}");
+        // But nobody gives it to one that cannot have it.
+        let world = World::new(&ORDER, &[Refused, others, Fails], &[SNOWBALL]);
+        assert_eq!(world.decide().holder, Some(SNOWBALL), "{others:?}");
+    }
+    let world = World::new(&ORDER, &[Refused, Unanswered, Dead], &[]);
+    assert_eq!(world.decide().holder, Some(BRAIN), "where it can be, though nobody got an answer");
 }

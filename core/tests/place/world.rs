@@ -26,7 +26,14 @@ pub fn well() -> NodeView {
 /// A standing of which all is well, for 12 s.
 pub fn fit(holding: Holding) -> Standing {
     let eligible_for = Some(secs(12));
-    Standing { holding, health: Health::Good, link_up: true, eligible_for, doubted: false }
+    Standing {
+        holding,
+        health: Health::Good,
+        link_up: true,
+        eligible_for,
+        doubted: false,
+        refused: false,
+    }
 }
 
 /// What is seen of one node and the group.
@@ -45,6 +52,8 @@ pub enum Seen {
     Drained,
     New,
     LinkDown,
+    /// Its kernel refuses the address.
+    Refused,
     Fails,
     Unchecked,
     /// The others get no answer of the group there, or lately got none.
@@ -58,7 +67,8 @@ use Seen::*;
 impl Seen {
     pub fn node(self) -> NodeView {
         match self {
-            Well | WellFor(_) | WellSinceEver | LinkDown | Fails | Unchecked | Unanswered => well(),
+            Well | WellFor(_) | WellSinceEver | LinkDown | Refused | Fails | Unchecked
+            | Unanswered => well(),
             Dead => NodeView { life: Life::Dead, ..well() },
             NotHeard => NodeView::default(),
             DaemonGone => NodeView { life: Life::HostOnly, ..well() },
@@ -75,6 +85,7 @@ impl Seen {
             WellFor(length) => Standing { eligible_for: Some(secs(length)), ..fit },
             WellSinceEver => Standing { eligible_for: None, ..fit },
             LinkDown => Standing { link_up: false, ..fit },
+            Refused => Standing { refused: true, ..fit },
             Fails => Standing { health: Health::Bad, ..fit },
             Unanswered => Standing { doubted: true, ..fit },
             Unchecked | Restarted => Standing { health: Health::Unknown, ..fit },

@@ -148,3 +148,48 @@ fn what_was_given_up_for_gone_is_removed_at_a_stop_all_the_same() {
         assert_eq!(stage.vip.place(), Place::Away);
     }
 }
+
+/// One refusal may be a moment's. Two in a row are a state of the host: another node is to have it,
+/// and this one is asked again more and more rarely.
+#[test]
+fn what_is_refused_twice_in_a_row_is_refused_for_a_pause_that_grows() {
+    let mut stage = Stage::asking(AT_BRAIN);
+    stage.run(WINDOW);
+    let refuse = |stage: &mut Stage| stage.act(|vip, around| vip.handle_added(around, refused()));
+    refuse(&mut stage);
+    assert!(!stage.vip.is_refused(stage.now), "once is nothing");
+    stage.run(ms(500));
+    refuse(&mut stage);
+    let mut pause = ms(5000);
+    for _ in 0..3 {
+        assert!(stage.vip.is_refused(stage.now));
+        refuse(&mut stage);
+        let end = stage.now + pause;
+        assert_eq!(
+            stage.vip.refused_until(),
+            Some(end),
+            "what is refused meanwhile is nothing new"
+        );
+        assert!(!stage.vip.is_refused(end));
+        stage.now = end;
+        refuse(&mut stage);
+        pause *= 2;
+    }
+    stage.added();
+    assert_eq!((stage.vip.place(), stage.vip.refused_until()), (Place::Held, None));
+}
+
+/// The kernel has it for the rest of its life, and a later renewal may do.
+#[test]
+fn a_renewal_that_is_refused_makes_the_host_no_worse_a_place() {
+    let mut stage = Stage::held(AT_BRAIN);
+    for _ in 0..3 {
+        stage.act(|vip, around| vip.handle_added(around, refused()));
+    }
+    assert!(!stage.vip.is_refused(stage.now));
+    stage.act(Vip::handle_lost);
+    for _ in 0..2 {
+        stage.act(|vip, around| vip.handle_added(around, refused()));
+    }
+    assert!(stage.vip.is_refused(stage.now), "it was taken away and is not let back");
+}

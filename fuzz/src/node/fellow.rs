@@ -133,5 +133,6 @@ const fn state(byte: u8) -> VipState {
         healthy: byte & 8 != 0,
         asked: byte & 16 != 0,
         doubted: byte & 32 != 0,
+        refused: byte & 64 != 0,
     }
 }

@@ -11,6 +11,7 @@ mod documentation;
 mod doubt;
 mod guard;
 mod handback;
+mod hands;
 mod hardship;
 mod manager;
 mod notify;
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Case> {
         routes::CASES,
         upheaval::CASES,
         topology::CASES,
+        hands::CASES,
         quorum::CASES,
         quorum_hosts::CASES,
         manager::CASES,

@@ -78,6 +78,11 @@ impl Node {
         });
     }
 
+    /// The others are to hear soon how things are here.
+    pub(super) fn tell_at_once(&mut self) {
+        self.with_cluster(|_, cluster| cluster.news = true);
+    }
+
     /// Runs something on the cluster and the host together.
     fn with_cluster<T>(&mut self, run: impl FnOnce(&mut Self, &mut Cluster) -> T) -> Option<T> {
         let mut cluster = self.cluster.take()?;

@@ -18,6 +18,7 @@ use crate::place::{
     self, Course, Decision, Health, Holding, NodeId, NodeSet, NodeView, Standing, View,
 };
 use crate::timers::Timer;
+use crate::vip::Place;
 
 /// Steps of one move within one turn: each is a different stage.
 const STEPS_PER_TURN: usize = 6;
@@ -30,6 +31,7 @@ pub(super) fn is_candidate(node: NodeView, standing: Standing) -> bool {
         && !node.leaving
         && !node.isolated
         && standing.link_up
+        && !standing.refused
         && standing.health == Health::Good
 }
 
@@ -126,7 +128,8 @@ impl Node {
         let carries = |vip: &VipId| self.carries(cluster, self.vips[vip.index()].link(), holds);
         let link_up = !vips.is_empty() && vips.iter().all(carries);
         let doubted = cluster.groups[group].doubt.is_doubted();
-        Standing { holding, health, link_up, eligible_for: None, doubted }
+        let refused = vips.iter().any(|vip| self.vips[vip.index()].is_refused(self.now));
+        Standing { holding, health, link_up, eligible_for: None, doubted, refused }
     }
 
     /// How much of a group is on this host, confirmed.
@@ -144,7 +147,10 @@ impl Node {
     fn note_decision(&mut self, cluster: &mut Cluster, group: usize, decision: Decision) {
         let state = &mut cluster.groups[group];
         let again_at = decision.again_in.map(|wait| self.now + wait).into_iter();
-        let again_at = again_at.chain(state.doubt.timeout()).min();
+        let vips = &cluster.settings.groups[group].vips;
+        let refused = vips.iter().filter_map(|vip| self.vips[vip.index()].refused_until());
+        let refused = refused.filter(|until| *until > self.now);
+        let again_at = again_at.chain(state.doubt.timeout()).chain(refused).min();
         self.timers.set(Timer::Group(group as u32), again_at);
         state.decision = Some(decision);
         if decision.lapsed
@@ -211,6 +217,15 @@ impl Node {
         if stage == Stage::Idle {
             self.follow(cluster, group, decision);
         }
+    }
+
+    /// Only a part of the group is here and the rest does not come: the kernel refuses it, or another
+    /// host answers for it. A planned move is of the whole.
+    fn is_stuck(&self, cluster: &Cluster, group: usize) -> bool {
+        let vips = cluster.settings.groups[group].vips.iter();
+        let mut vips = vips.map(|vip| &self.vips[vip.index()]);
+        self.here(cluster, group) == Here::Partly
+            && vips.any(|vip| vip.is_refused(self.now) || matches!(vip.place(), Place::Waiting(_)))
     }
 
     fn facts(&self, cluster: &Cluster, group: usize, decision: Decision) -> Facts {
@@ -283,7 +298,7 @@ impl Node {
             && match decision.course {
                 Course::Keep | Course::Claim | Course::ClaimWhenSilent | Course::Resolve => mine,
                 // The holder keeps it until the receiver is ready.
-                Course::Move => present,
+                Course::Move => present && !self.is_stuck(cluster, group),
                 // Cut off, and told to keep it all the same.
                 Course::GiveUp => {
                     let on_doubt = cluster.settings.groups[group].on_doubt;
@@ -338,9 +353,10 @@ pub(super) fn standing_of(state: VipState, flags: Flags) -> Standing {
         },
         health,
         // What else keeps a healthy node from being eligible is told by its flags.
-        link_up: state.eligible || excused || health == Health::Bad,
+        link_up: state.eligible || excused || state.refused || health == Health::Bad,
         eligible_for: None,
         doubted: state.doubted,
+        refused: state.refused,
     }
 }
 

@@ -126,7 +126,8 @@ impl Node {
             }
             Stage::Idle => (self.role_of(cluster, group), None),
         };
-        VipState { role, eligible, healthy, asked: with == Some(member), doubted: standing.doubted }
+        let (asked, doubted, refused) = (with == Some(member), standing.doubted, standing.refused);
+        VipState { role, eligible, healthy, asked, doubted, refused }
     }
 
     fn role_of(&self, cluster: &Cluster, group: usize) -> Role {
