@@ -140,6 +140,12 @@ impl Peer {
         self.steady_since.filter(|_| !self.suspected && self.life == Life::Alive)
     }
 
+    /// Whether it lived when our own way to it was cut, and has not been heard since the way is open
+    /// again, if it is: what is known of it is old, and its silence says nothing.
+    pub fn is_stale(&self) -> bool {
+        self.life == Life::Alive && self.steady_since.is_none()
+    }
+
     /// Whether the burst is on.
     pub fn is_suspected(&self) -> bool {
         self.suspected

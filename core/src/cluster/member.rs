@@ -105,6 +105,8 @@ pub(crate) struct Member {
     pub(crate) told: Option<Arc<[VipState]>>,
     /// Its time is nearly over, and what would come here is asked for.
     pub(crate) anticipating: bool,
+    /// Its daemon fell silent while nobody could know whether its host lives, and nobody was told.
+    pub(crate) gone_untold: bool,
     /// The nonce was last renewed then.
     pub(crate) challenged_at: Instant,
     /// It was last answered out of turn then.
@@ -134,6 +136,7 @@ impl Member {
             trouble: None,
             told: None,
             anticipating: false,
+            gone_untold: false,
             challenged_at: now,
             answered_at: None,
         }
@@ -153,9 +156,11 @@ impl Member {
     pub(crate) fn view(&self, host: &Peer) -> NodeView {
         let life = match (self.daemon.life(), host.life()) {
             _ if self.takes_part() => place::Life::Participating,
+            (peer::Life::Alive, _) if !self.refused => place::Life::OtherFile,
             (_, peer::Life::Dead { .. }) => place::Life::Dead,
             (peer::Life::Unknown, _) if !self.refused => place::Life::Unknown,
             (_, peer::Life::Unknown) => place::Life::Unknown,
+            (_, peer::Life::Alive) if host.is_stale() => place::Life::OutOfReach,
             (_, peer::Life::Alive) => place::Life::HostOnly,
         };
         let flags = self.said.flags;

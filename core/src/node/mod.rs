@@ -517,7 +517,7 @@ impl Node {
             ask_pause: (ask_window / ASK_PAUSE_SHARE).max(ASK_SPACING * vips),
             actions: &mut self.actions,
         };
-let now = self.now;
+        let now = self.now;
         let before = (vip.place(), vip.is_held(), vip.is_refused(now));
         let asked = vip.is_asking();
         let result = run(vip, &mut around);

@@ -220,6 +220,8 @@ fn write_remedy(f: &mut fmt::Formatter<'_>, bar: Bar, node: &str) -> fmt::Result
         Bar::Dead => write!(f, "{node} is back"),
         Bar::NotHeard => write!(f, "{node} is heard"),
         Bar::DaemonGone => write!(f, "{node}'s daemon is back"),
+        Bar::OtherFile => write!(f, "the files of {node} and this node agree"),
+        Bar::OutOfReach => write!(f, "{node} is within reach again"),
         Bar::Isolated => write!(f, "{node} reaches its peers again"),
         Bar::Leaving => write!(f, "{node} has started again"),
         Bar::Draining => write!(f, "{node} is undrained"),

@@ -19,6 +19,10 @@ pub enum Life {
     Participating,
     /// Its daemon is gone but its host answers: what it held may still answer for a while.
     HostOnly,
+    /// Its daemon is heard, and has other nodes or VIPs in its file: its numbers mean nothing to us.
+    OtherFile,
+    /// Our own link to it is down, or was and it has not been heard since: its silence says nothing.
+    OutOfReach,
     /// Nothing of it answers.
     Dead,
     /// It has not been heard yet, nor been silent for long enough.
@@ -163,6 +167,10 @@ pub enum Bar {
     NotHeard,
     /// Its daemon is gone but its host answers.
     DaemonGone,
+    /// Its file names other nodes or VIPs.
+    OtherFile,
+    /// Our own link to it is down.
+    OutOfReach,
     /// It reaches neither its peers nor the addresses it should.
     Isolated,
     /// Its daemon is stopping.
@@ -193,6 +201,8 @@ impl Bar {
             Self::Dead => "dead",
             Self::NotHeard => "not-heard",
             Self::DaemonGone => "daemon-gone",
+            Self::OtherFile => "other-file",
+            Self::OutOfReach => "out-of-reach",
             Self::Isolated => "isolated",
             Self::Leaving => "leaving",
             Self::Draining => "draining",
@@ -214,7 +224,15 @@ impl Bar {
 
     /// Whether it may be gone in a moment of itself, so that an operator's placement outlasts it.
     pub(super) const fn is_passing(self) -> bool {
-        matches!(self, Self::NotReady | Self::CheckSilent | Self::NotHeard | Self::DaemonGone)
+        matches!(
+            self,
+            Self::NotReady
+                | Self::CheckSilent
+                | Self::NotHeard
+                | Self::DaemonGone
+                | Self::OtherFile
+                | Self::OutOfReach
+        )
     }
 
     /// The bar as a sentence about a node.
@@ -238,6 +256,8 @@ impl fmt::Display for BarSentence<'_> {
             Bar::Dead => write!(f, "{node} is dead"),
             Bar::NotHeard => write!(f, "{node} has not been heard yet"),
             Bar::DaemonGone => write!(f, "{node}'s daemon is gone though its host answers"),
+            Bar::OtherFile => write!(f, "{node} has another file"),
+            Bar::OutOfReach => write!(f, "{node} is out of reach: the link to it is down"),
             Bar::Isolated => write!(f, "{node} is cut off"),
             Bar::Leaving => write!(f, "{node} is stopping"),
             Bar::Draining => write!(f, "{node} is drained"),
@@ -258,6 +278,8 @@ impl NodeView {
         let life = match self.life {
             Life::Participating => None,
             Life::HostOnly => Some(Bar::DaemonGone),
+            Life::OtherFile => Some(Bar::OtherFile),
+            Life::OutOfReach => Some(Bar::OutOfReach),
             Life::Dead => Some(Bar::Dead),
             Life::Unknown => Some(Bar::NotHeard),
         };

@@ -217,6 +217,8 @@ fn an_unfit_holder_gives_it_to_a_candidate_whatever_failback_says_and_else_keeps
 fn a_holder_that_is_not_heard_is_robbed_only_once_nobody_answers() {
     let table = [
         (DaemonGone, "pinky's daemon is gone though its host answers"),
+        (OtherFile, "pinky has another file"),
+        (OutOfReach, "pinky is out of reach: the link to it is down"),
         (NotHeard, "pinky has not been heard yet"),
     ];
     for (pinky, words) in table {

@@ -47,6 +47,8 @@ pub enum Seen {
     Dead,
     NotHeard,
     DaemonGone,
+    OtherFile,
+    OutOfReach,
     Isolated,
     Leaving,
     Drained,
@@ -72,6 +74,8 @@ impl Seen {
             Dead => NodeView { life: Life::Dead, ..well() },
             NotHeard => NodeView::default(),
             DaemonGone => NodeView { life: Life::HostOnly, ..well() },
+            OtherFile => NodeView { life: Life::OtherFile, ..well() },
+            OutOfReach => NodeView { life: Life::OutOfReach, ..well() },
             Isolated => NodeView { isolated: true, ..well() },
             Leaving => NodeView { leaving: true, ..well() },
             Drained => NodeView { draining: true, ..well() },
@@ -89,7 +93,8 @@ impl Seen {
             Fails => Standing { health: Health::Bad, ..fit },
             Unanswered => Standing { doubted: true, ..fit },
             Unchecked | Restarted => Standing { health: Health::Unknown, ..fit },
-            Well | Dead | NotHeard | DaemonGone | Isolated | Leaving | Drained | New => fit,
+            Well | Dead | NotHeard | DaemonGone | OtherFile | OutOfReach | Isolated | Leaving
+            | Drained | New => fit,
         }
     }
 }

@@ -95,7 +95,7 @@ impl<'w, 'l> Cluster<'w, 'l> {
 
     /// Writes the file of a node: all are the same but for the control socket, since the hosts
     /// of the lab share a file system.
-    fn write(&self, node: usize, key: &str, text: &str) -> Result<()> {
+    pub(super) fn write(&self, node: usize, key: &str, text: &str) -> Result<()> {
         let directory = Lab::directory().display();
         let numbers = [("pinky", PINKY), ("brain", BRAIN), ("snowball", SNOWBALL)];
         let nodes: Vec<String> = numbers[..self.nodes.len()]

@@ -153,6 +153,8 @@ fn of_node(node: &NodeStatus, peer: Option<&Peer>) -> Value {
         Life::Participating if !node.ready => "listening",
         Life::Participating => "takes part",
         Life::HostOnly => "daemon gone",
+        Life::OtherFile => "other file",
+        Life::OutOfReach => "out of reach",
         Life::Dead => "dead",
         Life::Unknown => "not heard yet",
     };

@@ -334,7 +334,8 @@ impl Node {
         });
     }
 
-    /// Has the holder of what is wanted here cut off, where it does not take part any more.
+    /// Has the holder of what is wanted here cut off, where nothing of it or of its daemon is heard. One
+    /// with another file takes no part either, and lives; of one behind our own dead link nothing is known.
     fn fence(&mut self, cluster: &Cluster, leases: &mut Leases) {
         if !leases.quorum.fence {
             return;

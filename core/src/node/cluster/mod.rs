@@ -118,7 +118,10 @@ impl Node {
         self.with_cluster(|node, cluster| {
             for member in 0..cluster.members.len() {
                 let fellow = &mut cluster.members[member];
-                let Some(Change::Died { .. }) = fellow.daemon.judge(node.now) else { continue };
+                let Some(Change::Died { .. }) = fellow.daemon.judge(node.now) else {
+                    node.report_late(cluster, member);
+                    continue;
+                };
                 node.undecided = true;
                 node.schedule_daemon(cluster, member);
                 // A refusal has said so already.
@@ -131,10 +134,32 @@ impl Node {
         });
     }
 
-    /// Tells of it when the host lives; when it does not, its death says everything.
-    fn report_daemon_gone(&mut self, cluster: &Cluster, member: usize) {
-        let fellow = &cluster.members[member];
-        if self.peers[fellow.peer.index()].peer.life() == Life::Alive {
+    /// A daemon fell silent while its host did, or while our own link to it was down: by now the host is
+    /// dead, or has answered for so long that its daemon could have been heard as well.
+    fn report_late(&mut self, cluster: &mut Cluster, member: usize) {
+        let fellow = &mut cluster.members[member];
+        if !fellow.gone_untold {
+            return;
+        }
+        let host = &self.peers[fellow.peer.index()].peer;
+        let steady = host.steady_since();
+        let needless = fellow.daemon.life() == Life::Alive || host.life() != Life::Alive;
+        let patience = self.config.timing.dead_after;
+        if needless || steady.is_some_and(|since| self.now.since(since) >= patience) {
+            fellow.gone_untold = false;
+        }
+        if !needless && !fellow.gone_untold {
+            self.report_daemon_gone(cluster, member);
+        }
+    }
+
+    /// Tells of it when the host lives; when it does not, its death says everything. Whether it does is not
+    /// known while it is suspected, or our own link is down.
+    fn report_daemon_gone(&mut self, cluster: &mut Cluster, member: usize) {
+        let fellow = &mut cluster.members[member];
+        let host = &self.peers[fellow.peer.index()].peer;
+        fellow.gone_untold = host.is_stale() || host.is_suspected();
+        if host.life() == Life::Alive && !fellow.gone_untold {
             let node = cluster.settings.names[fellow.node.index()].clone();
             let said = fellow.said.flags;
             let keeps = said.contains(Flags::KEEPING);

@@ -303,7 +303,7 @@ fn node_row(node: &Value) -> Vec<String> {
 
 fn node_style(node: &Value) -> Style {
     match text(node, "state") {
-        "dead" | "daemon gone" => Style::Bad,
+        "dead" | "daemon gone" | "other file" | "out of reach" => Style::Bad,
         "takes part" if !is(node, "drained") && node["trouble"].is_null() => Style::Plain,
         _ => Style::Warn,
     }

@@ -183,7 +183,7 @@ impl Sight<'_> {
             out.raw("</th><td role=\"cell\" data-label=\"State\"><div><span class=\"word ");
             out.raw(match state {
                 "takes part" => "good",
-                "dead" | "daemon gone" => "bad",
+                "dead" | "daemon gone" | "other file" | "out of reach" => "bad",
                 _ => "warn",
             });
             out.raw("\">").text(state).raw("</span>");
