@@ -44,6 +44,19 @@ impl Vip {
         self.send_add(around);
     }
 
+    /// Whether a question is under way whose silence would mean that nobody has it.
+    pub fn is_asking(&self) -> bool {
+        match &self.state {
+            State::Asking(_) => true,
+            State::Held(held) => held.ask.is_some() || held.resuming.is_some(),
+            State::Away
+            | State::Waiting { .. }
+            | State::Adding { .. }
+            | State::Removing { .. }
+            | State::LetGo { .. } => false,
+        }
+    }
+
     /// Frames were lost before they could be read: a question that is under way has no answer yet.
     pub fn handle_frames_lost(&mut self, around: &mut Surroundings<'_>) {
         let (now, window) = (around.now, around.ask_window);

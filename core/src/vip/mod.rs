@@ -253,19 +253,6 @@ impl Vip {
         }
     }
 
-    /// Whether a question is under way whose silence would mean that nobody has it.
-    pub fn is_asking(&self) -> bool {
-        match &self.state {
-            State::Asking(_) => true,
-            State::Held(held) => held.ask.is_some() || held.resuming.is_some(),
-            State::Away
-            | State::Waiting { .. }
-            | State::Adding { .. }
-            | State::Removing { .. }
-            | State::LetGo { .. } => false,
-        }
-    }
-
     /// The kernel was told to remove it.
     pub fn is_removing(&self) -> bool {
         matches!(self.state, State::Removing { .. })
