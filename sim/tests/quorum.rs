@@ -249,6 +249,29 @@ fn a_fencing_command_counts_where_it_worked() {
     assert!(worked > 0 && failed > 0, "{worked} worked, {failed} failed");
 }
 
+/// A daemon that is restarted, or stopped for good, is gone while its host answers. It has said so, and
+/// nobody cuts off its host for it: not even the one that waits for what it left to its next run.
+#[test]
+fn who_has_said_that_it_goes_is_not_fenced() {
+    for pause in [400, 1500, 2500] {
+        let mut scenario = voting(3, 0, ms(5000));
+        scenario.quorum.as_mut().expect("a quorum").fence = true;
+        let mut world = World::new(scenario, Random::new(1), true);
+        world.run(ms(9000));
+        assert_held(&world, PINKY);
+        world.operate(&Operation::StopKeeping(PINKY));
+        world.run(ms(pause));
+        world.operate(&Operation::Start(PINKY));
+        world.run(ms(8000));
+        assert_held(&world, PINKY);
+        // Where nobody starts it again the lease ends by itself.
+        world.operate(&Operation::StopKeeping(PINKY));
+        world.run(ms(8000));
+        assert_held(&world, BRAIN);
+        assert!(!story(&world).contains("fencing command"), "{}", story(&world));
+    }
+}
+
 /// A voter is dead for good: the others go on without it, also where it comes back and knows of
 /// nothing. The half of two may not.
 #[test]

@@ -152,6 +152,12 @@ impl Member {
         self.daemon.life() == peer::Life::Alive && !self.refused
     }
 
+    /// It said last that it goes, be it to let a next run go on.
+    pub(crate) fn goes(&self) -> bool {
+        let said = self.said.flags;
+        said.contains(Flags::LEAVING) || said.contains(Flags::KEEPING)
+    }
+
     /// What the decision sees of it; `host` is the watch over its host.
     pub(crate) fn view(&self, host: &Peer) -> NodeView {
         let life = match (self.daemon.life(), host.life()) {

@@ -204,10 +204,8 @@ impl Node {
             let Some(member) = cluster.member_of(peer) else { return };
             let fellow = &mut cluster.members[member];
             // Who has said that it goes has gone when its kernel says so.
-            let said = fellow.said.flags;
-            let goes = said.contains(Flags::LEAVING) || said.contains(Flags::KEEPING);
             let interval = node.config.timing.interval;
-            let missed = if goes { interval / 2 } else { interval * 3 / 2 };
+            let missed = if fellow.goes() { interval / 2 } else { interval * 3 / 2 };
             let lately = fellow.daemon.heard_at().is_some_and(|at| node.now.since(at) < missed);
             if lately || fellow.refused {
                 return;

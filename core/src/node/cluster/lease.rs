@@ -335,7 +335,8 @@ impl Node {
     }
 
     /// Has the holder of what is wanted here cut off, where nothing of it or of its daemon is heard. One
-    /// with another file takes no part either, and lives; of one behind our own dead link nothing is known.
+    /// with another file takes no part either, and lives; of one behind our own dead link nothing is known;
+    /// and one whose daemon has said that it goes, be it for a restart, is well while its host answers.
     fn fence(&mut self, cluster: &Cluster, leases: &mut Leases) {
         if !leases.quorum.fence {
             return;
@@ -350,7 +351,8 @@ impl Node {
                 continue;
             }
             let host = &self.peers[member.peer.index()].peer;
-            let gone = matches!(member.view(host).life, Life::Dead | Life::HostOnly);
+            let life = member.view(host).life;
+            let gone = life == Life::Dead || (life == Life::HostOnly && !member.goes());
             let last = &mut leases.fencing[member.node.index()];
             if gone && last.is_none_or(|at| now.since(at) >= FENCE_PAUSE) {
                 *last = Some(now);

@@ -161,9 +161,8 @@ impl Node {
         fellow.gone_untold = host.is_stale() || host.is_suspected();
         if host.life() == Life::Alive && !fellow.gone_untold {
             let node = cluster.settings.names[fellow.node.index()].clone();
-            let said = fellow.said.flags;
-            let keeps = said.contains(Flags::KEEPING);
-            self.report_cluster(if keeps || said.contains(Flags::LEAVING) {
+            self.report_cluster(if fellow.goes() {
+                let keeps = fellow.said.flags.contains(Flags::KEEPING);
                 ClusterReport::MemberLeft { node, keeps }
             } else {
                 ClusterReport::DaemonGone { node, refused: fellow.refused }
