@@ -75,6 +75,8 @@ pub struct Kernel {
     pub routes: bool,
     /// Until when there is one.
     pub alive_until: Option<Instant>,
+    /// It refuses to add these.
+    pub refuses: BTreeSet<IpAddr>,
     /// What it knows of others.
     pub neighbours: BTreeMap<IpAddr, Entry>,
     /// Gratuitous frames create an entry (`arp_accept`).
@@ -93,6 +95,7 @@ impl Kernel {
             guard,
             routes: false,
             alive_until: None,
+            refuses: BTreeSet::new(),
             neighbours: BTreeMap::new(),
             accepts_untracked: false,
             trouble: Trouble::default(),

@@ -415,6 +415,26 @@ fn a_single_fellow_that_is_missed_on_a_link_moves_nothing() {
     assert_held(&world, PINKY);
 }
 
+/// All agree on who tries again what every kernel refuses: not one whose link is of no use.
+#[test]
+fn one_without_a_link_is_not_left_to_try_what_all_kernels_refuse() {
+    let mut world = World::new(Scenario { paths: 2, ..Scenario::plain(3) }, Random::new(1), true);
+    let vip = vip(&world);
+    for host in [PINKY, BRAIN, SNOWBALL] {
+        world.hosts[host].kernel.refuses.insert(vip);
+    }
+    // By then a pause takes minutes.
+    world.run(ms(80_000));
+    world.operate(&Operation::Partition(0, 1 << PINKY));
+    world.run(ms(8000));
+    assert!(world.holders(vip).is_empty());
+    for host in [BRAIN, SNOWBALL] {
+        world.hosts[host].kernel.refuses.clear();
+    }
+    world.run(ms(2000));
+    assert_held(&world, BRAIN);
+}
+
 /// Nodes that call each other dead after 100 ms.
 fn brisk(nodes: usize) -> Scenario {
     let mut scenario = Scenario::plain(nodes);

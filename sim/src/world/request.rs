@@ -44,7 +44,10 @@ impl World {
 
     pub(super) fn add_address(&mut self, id: HostId, vip: VipId, lifetime: Duration) {
         let address = self.vips[vip.index()];
-        let result = self.is_refused(id);
+        let mut result = self.is_refused(id);
+        if self.hosts[id].kernel.refuses.contains(&address) {
+            result = Err(String::from("permission denied"));
+        }
         if result.is_ok() {
             let until = self.now + self.hosts[id].clock.takes(lifetime);
             let kernel = &mut self.hosts[id].kernel;

@@ -126,7 +126,9 @@ impl Node {
             }
             Stage::Idle => (self.role_of(cluster, group), None),
         };
-        let (asked, doubted, refused) = (with == Some(member), standing.doubted, standing.refused);
+        let (asked, doubted) = (with == Some(member), standing.doubted);
+        // Of one that lacks nothing else: it is read as that.
+        let refused = standing.refused && standing.link_up && !cluster.isolated;
         VipState { role, eligible, healthy, asked, doubted, refused }
     }
 
