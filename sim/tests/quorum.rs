@@ -9,7 +9,7 @@ use standin_sim::file::Edit;
 use standin_sim::kernel::Trouble;
 use standin_sim::random::Random;
 use standin_sim::scenario::{Manner, QuorumPlan};
-use standin_sim::{HostId, Operation, Scenario, World};
+use standin_sim::{HostId, Operation, Scenario, Wire, World};
 
 const PINKY: HostId = 0;
 const BRAIN: HostId = 1;
@@ -247,6 +247,31 @@ fn a_fencing_command_counts_where_it_worked() {
         assert_held(&world, BRAIN);
     }
     assert!(worked > 0 && failed > 0, "{worked} worked, {failed} failed");
+}
+
+/// Whoever is on the link may say that nobody takes the holder's heartbeats, and need not know any key.
+/// While one of them is lost now and then it is believed, and no reason to switch off anybody.
+#[test]
+fn a_forged_refusal_fences_nobody() {
+    let mut scenario = voting(3, 0, ms(5000));
+    scenario.quorum.as_mut().expect("a quorum").fence = true;
+    let mut world = World::new(scenario, Random::new(1), true);
+    world.run(ms(9000));
+    assert_held(&world, PINKY);
+    world.operate(&Operation::Wire(0, Wire { lose: 5, ..Wire::default() }));
+    for _ in 0..10_000 {
+        for to in [BRAIN, SNOWBALL] {
+            world.operate(&Operation::Refuse(to, PINKY));
+        }
+        world.run(ms(1));
+    }
+    assert!(story(&world).contains("daemon refuses heartbeats"), "it was believed");
+    assert!(!story(&world).contains("fencing command"), "{}", story(&world));
+    assert_held(&world, PINKY);
+    // A daemon that is gone indeed is silent as well.
+    world.operate(&Operation::Kill(PINKY));
+    world.run(ms(1500));
+    assert!(story(&world).contains("fencing command"), "{}", story(&world));
 }
 
 /// A daemon that is restarted, or stopped for good, is gone while its host answers. It has said so, and

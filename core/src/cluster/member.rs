@@ -179,6 +179,22 @@ impl Member {
         }
     }
 
+    /// Whether nothing of it is heard, or of its daemon, for so long that its host may be cut off for it.
+    /// That a kernel refuses heartbeats is no reason: anybody may have sent that. One with another file
+    /// takes no part either, and lives; of one behind our own dead link nothing is known; and one that
+    /// has said that it goes, be it for a restart, is well while its host answers.
+    pub(crate) fn is_surely_gone(&self, host: &Peer) -> bool {
+        let silent = matches!(self.daemon.life(), peer::Life::Dead { .. });
+        match self.view(host).life {
+            place::Life::Dead => true,
+            place::Life::HostOnly => silent && !self.goes(),
+            place::Life::Participating
+            | place::Life::OtherFile
+            | place::Life::OutOfReach
+            | place::Life::Unknown => false,
+        }
+    }
+
     /// What it last said of a group.
     pub(crate) fn group(&self, group: usize) -> VipState {
         self.said.groups.get(group).copied().unwrap_or_default()

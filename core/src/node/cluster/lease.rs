@@ -23,7 +23,7 @@ use crate::heartbeat::Opened;
 use crate::io::Action;
 use crate::lease::electorate::ChangeRefused;
 use crate::lease::message;
-use crate::place::{Life, NodeId, NodeSet};
+use crate::place::{NodeId, NodeSet};
 use crate::time::{Instant, Spoken};
 use crate::timers::Timer;
 
@@ -334,9 +334,7 @@ impl Node {
         });
     }
 
-    /// Has the holder of what is wanted here cut off, where nothing of it or of its daemon is heard. One
-    /// with another file takes no part either, and lives; of one behind our own dead link nothing is known;
-    /// and one whose daemon has said that it goes, be it for a restart, is well while its host answers.
+    /// Has the holder of what is wanted here cut off, where nothing of it or of its daemon is heard.
     fn fence(&mut self, cluster: &Cluster, leases: &mut Leases) {
         if !leases.quorum.fence {
             return;
@@ -351,8 +349,7 @@ impl Node {
                 continue;
             }
             let host = &self.peers[member.peer.index()].peer;
-            let life = member.view(host).life;
-            let gone = life == Life::Dead || (life == Life::HostOnly && !member.goes());
+            let gone = member.is_surely_gone(host);
             let last = &mut leases.fencing[member.node.index()];
             if gone && last.is_none_or(|at| now.since(at) >= FENCE_PAUSE) {
                 *last = Some(now);
