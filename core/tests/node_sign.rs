@@ -31,6 +31,10 @@ struct Stage {
 
 impl Stage {
     fn new(count: u32) -> Self {
+        Self::of(count, true)
+    }
+
+    fn of(count: u32, shares_lifetime: bool) -> Self {
         let vips = (0..count).map(|number| Vip {
             address: IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number)),
             link: LINK,
@@ -39,7 +43,7 @@ impl Stage {
             on_answer: OnAnswer::Wait,
             on_check_failure: OnCheckFailure::Takeover,
             adopted: false,
-            shares_lifetime: true,
+            shares_lifetime,
         });
         let links = vec![Link { name: Arc::from("eth0"), state: Self::link(true) }];
         let dead_after = ms(1000);
@@ -253,4 +257,27 @@ fn no_sign_is_given_once_all_have_gone() {
     stage.done.clear();
     stage.run(ms(5000));
     assert_eq!(stage.count(signs), 0);
+}
+
+/// The kernel's word on what is left to the next run may come when a renewal is due.
+#[test]
+fn what_is_left_to_the_next_run_is_not_renewed_for_less() {
+    for shares_lifetime in [true, false] {
+        let mut stage = Stage::of(3, shares_lifetime);
+        step(&mut stage.node, stage.now, Input::StopKeeping);
+        while let Some(action) = stage.node.poll_action() {
+            stage.done.push((stage.now, action));
+        }
+        let outlasts = |action: &Action| match action {
+            Action::AddAddress { lifetime, .. } => *lifetime > ADDRESS_LIFETIME,
+            _ => false,
+        };
+        assert_eq!(stage.count(outlasts), 3);
+        stage.now = stage.now + RENEW_INTERVAL;
+        for vip in (0..3).map(VipId) {
+            stage.give(Input::AddressAdded { vip, result: Ok(()) });
+        }
+        assert_eq!((stage.count(adds), stage.count(signs)), (3, 0), "{:?}", stage.done);
+        assert_eq!(stage.node.poll_timeout(), None);
+    }
 }

@@ -273,6 +273,10 @@ impl Node {
     /// Does everything that is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        if self.stopped {
+            // What is left to the next run has its lifetime: a renewal would shorten it.
+            return;
+        }
         if let Some((deadline, _)) = self.timers.next() {
             self.notice_stall(self.now.since(deadline));
         }
@@ -352,9 +356,10 @@ impl Node {
         }
     }
 
-    /// When [`Node::handle_timeout`] is to be called next, and for whom.
+    /// When [`Node::handle_timeout`] is to be called next, and for whom; never again after
+    /// [`Action::Stopped`].
     pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
-        self.timers.next()
+        self.timers.next().filter(|_| !self.stopped)
     }
 
     /// The next thing to do, in order.
@@ -408,6 +413,9 @@ impl Node {
 
     /// All that has arrived is read: judge, decide, claim.
     fn handle_idle(&mut self) {
+        if self.stopped {
+            return;
+        }
         for id in self.peer_ids() {
             let watched = &mut self.peers[id.index()];
             if let Some(change) = watched.peer.judge(self.now) {
