@@ -415,6 +415,36 @@ fn a_single_fellow_that_is_missed_on_a_link_moves_nothing() {
     assert_held(&world, PINKY);
 }
 
+/// IPv6 is switched off everywhere, say: who has the other half does not give it up again and again for
+/// one whose kernel will refuse as well.
+#[test]
+fn half_a_group_stays_where_every_kernel_refuses_the_rest() {
+    for (nodes, failback) in [(2, Failback::Yes), (3, Failback::Yes), (2, Failback::No)] {
+        let mut scenario = Scenario::plain(nodes);
+        scenario.groups[0].rules.failback = failback;
+        let refused = "10.0.0.177".parse().expect("an address");
+        scenario.groups[0].addresses.push(refused);
+        let mut world = World::new(scenario, Random::new(1), true);
+        for host in 0..nodes {
+            world.hosts[host].kernel.refuses.insert(refused);
+        }
+        // Until all have been tried.
+        world.run(ms(10_000));
+        let served = world.holders(vip(&world));
+        let gap = longest_gap(&mut world, ms(900_000));
+        assert_eq!(gap, Duration::ZERO, "{nodes} {failback:?}");
+        assert_eq!((served.len(), world.holders(vip(&world))), (1, served));
+        // Once they take it again, all is there.
+        for host in 0..nodes {
+            world.hosts[host].kernel.refuses.clear();
+        }
+        world.run(ms(10_000));
+        let whole = world.holders(refused);
+        assert_eq!((whole.len(), &whole), (1, &world.holders(vip(&world))), "{}", story(&world));
+        assert_sound(&world);
+    }
+}
+
 /// All agree on who tries again what every kernel refuses: not one whose link is of no use.
 #[test]
 fn one_without_a_link_is_not_left_to_try_what_all_kernels_refuse() {

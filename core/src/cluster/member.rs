@@ -22,6 +22,10 @@ use crate::time::Instant;
 /// The kind of the section with the holders of which no answer comes: [`outside::encode`].
 pub(crate) const OUTSIDE: u8 = 5;
 
+/// For so long it is remembered that a kernel refused an address; as long as the longest pause of who is
+/// refused.
+const REMEMBERED: Duration = Duration::from_hours(1);
+
 /// Why a member that is heard does not count as one of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discord {
@@ -107,6 +111,8 @@ pub(crate) struct Member {
     pub(crate) anticipating: bool,
     /// Its daemon fell silent while nobody could know whether its host lives, and nobody was told.
     pub(crate) gone_untold: bool,
+    /// When it last said of a group that its kernel refuses an address; rare.
+    refusals: BTreeMap<usize, Instant>,
     /// The nonce was last renewed then.
     pub(crate) challenged_at: Instant,
     /// It was last answered out of turn then.
@@ -137,6 +143,7 @@ impl Member {
             told: None,
             anticipating: false,
             gone_untold: false,
+            refusals: BTreeMap::new(),
             challenged_at: now,
             answered_at: None,
         }
@@ -200,6 +207,17 @@ impl Member {
         self.said.groups.get(group).copied().unwrap_or_default()
     }
 
+    /// Whether its kernel refused an address of a group not long ago: that it is not known to do so now
+    /// says little.
+    pub(crate) fn has_lately_refused(&self, group: usize, now: Instant) -> bool {
+        self.refusals.get(&group).is_some_and(|at| now.since(*at) < REMEMBERED)
+    }
+
+    /// It has started again, and may have been repaired.
+    pub(crate) fn forget_refusals(&mut self) {
+        self.refusals.clear();
+    }
+
     /// The newest statement of it has come; whether a decision may depend on what is new in it.
     pub(crate) fn listen(
         &mut self,
@@ -238,14 +256,14 @@ impl Member {
         if let Some(states) = opened.payload().vip_states {
             let (first, row) = states.raw();
             if self.said.rows.get(&first).is_none_or(|known| known != row) {
-                news |= self.read_row(&states, settings.groups.len());
+                news |= self.read_row(&states, settings.groups.len(), now);
             }
         }
         news
     }
 
     /// Reads the states of some groups; whether one is another than before.
-    fn read_row(&mut self, states: &VipStates<'_>, groups: usize) -> bool {
+    fn read_row(&mut self, states: &VipStates<'_>, groups: usize, now: Instant) -> bool {
         let (first, row) = states.raw();
         let said = &mut self.said;
         let mut news = said.groups.len() != groups;
@@ -255,7 +273,11 @@ impl Member {
         said.rows.insert(first, row.to_vec());
         for (number, state) in states.iter() {
             if let Some(place) = said.groups.get_mut(usize::from(number)) {
-                news |= core::mem::replace(place, state) != state;
+                let before = core::mem::replace(place, state);
+                news |= before != state;
+                if before.refused || state.refused {
+                    self.refusals.insert(usize::from(number), now);
+                }
             }
         }
         news

@@ -18,7 +18,7 @@ const REFUSALS: u32 = 2;
 /// How long the host is no place for the address, the first time.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The pause doubles each time, up to this.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// What the kernel has refused since it last took the address.
 #[derive(Clone, Copy, Debug)]

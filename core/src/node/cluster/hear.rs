@@ -102,6 +102,9 @@ impl Node {
         if let Some(trip) = trip {
             fellow.trips.record(trip);
         }
+        if new_incarnation {
+            fellow.forget_refusals();
+        }
         let changed = fellow.listen(opened, &cluster.settings, now);
         let (peer, name) = (fellow.peer, cluster.settings.names[fellow.node.index()].clone());
         // Who was thought gone may say what it said before: it counts again all the same.

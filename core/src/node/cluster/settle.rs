@@ -297,8 +297,15 @@ impl Node {
         let wants = !lets_go
             && match decision.course {
                 Course::Keep | Course::Claim | Course::ClaimWhenSilent | Course::Resolve => mine,
-                // The holder keeps it until the receiver is ready.
-                Course::Move => present && !self.is_stuck(cluster, group),
+                // The holder keeps it until the receiver is ready, and a part of it rather than give up
+                // for one that is likely to take no more.
+                Course::Move => {
+                    let vain = decision.holder.is_some_and(|to| {
+                        let to = cluster.member_at(to);
+                        to.is_some_and(|member| member.has_lately_refused(group, self.now))
+                    });
+                    present && (vain || !self.is_stuck(cluster, group))
+                }
                 // Cut off, and told to keep it all the same.
                 Course::GiveUp => {
                     let on_doubt = cluster.settings.groups[group].on_doubt;
