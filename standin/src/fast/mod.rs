@@ -155,6 +155,8 @@ pub struct FastLoop<'s> {
     complained_at: Option<Instant>,
     /// When an interface that could not be opened or looked at is tried again.
     look_again_at: Option<Instant>,
+    /// An address is being asked for, and what frames were lost before is taken off the count.
+    counts_lost: bool,
     /// When the timer fires, until it has; not later than anything is due.
     armed: Option<Instant>,
     noise: Noise,
@@ -280,6 +282,7 @@ impl<'s> FastLoop<'s> {
             held_back: None,
             complained_at: None,
             look_again_at: None,
+            counts_lost: false,
             armed: None,
             noise: Noise::default(),
             pulse: Pulse::default(),

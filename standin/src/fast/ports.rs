@@ -99,13 +99,16 @@ impl FastLoop<'_> {
         }
     }
 
-    /// Tells of frames that were lost while somebody is asked for: an answer may have been among them.
+    /// Tells of frames that were lost while somebody is asked for: an answer may have been among them. What
+    /// was lost before the first look since is no answer: no question is over by then.
     pub(super) fn tell_lost_frames(&mut self, at: Instant) {
-        if !self.node.is_asking() {
+        let asking = self.node.is_asking();
+        let counts = std::mem::replace(&mut self.counts_lost, asking);
+        if !asking {
             return;
         }
         for (link, port) in (0..).map(LinkId).zip(&self.ports) {
-            if port.sockets.as_ref().is_some_and(Sockets::take_lost) {
+            if port.sockets.as_ref().is_some_and(Sockets::take_lost) && counts {
                 step(&mut self.node, at, Input::FramesLost { link });
             }
         }
