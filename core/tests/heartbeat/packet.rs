@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use standin_core::heartbeat::packet::{PACKET_LENGTH_MAX, PACKET_LENGTH_MIN};
 use standin_core::heartbeat::{
     ClusterId, ConfigDigest, Draft, Echo, Flags, Full, Header, Incarnation, KeyRole, LinkStates,
-    NodeId, Nonce, Role, Unreachable, VipState,
+    NodeId, Nonce, Unreachable,
 };
 
-use crate::support::{CLUSTER, gate, header, number, ring, sealed};
+use crate::support::{CLUSTER, HOLDING, READY, gate, header, number, ring, sealed};
 
 #[rustfmt::skip]
 const LITERAL: [u8; 172] = [
@@ -50,16 +50,6 @@ fn literal_header() -> Header {
         ..header()
     }
 }
-
-const READY: VipState = VipState {
-    role: Role::Idle,
-    eligible: true,
-    healthy: true,
-    asked: false,
-    doubted: false,
-    refused: false,
-};
-const HOLDING: VipState = VipState { role: Role::Holding, ..READY };
 
 #[test]
 fn a_packet_has_its_bytes() {

@@ -4,17 +4,7 @@ use proptest::prelude::*;
 use standin_core::heartbeat::section::{PREFIX_LENGTH, VIP_GROUPS_SURE};
 use standin_core::heartbeat::{Rejected, Role, VipState};
 
-use crate::support::{gate, header, sealed, with_sections};
-
-const READY: VipState = VipState {
-    role: Role::Idle,
-    eligible: true,
-    healthy: true,
-    asked: false,
-    doubted: false,
-    refused: false,
-};
-const HOLDING: VipState = VipState { role: Role::Holding, ..READY };
+use crate::support::{HOLDING, READY, gate, header, sealed, with_sections};
 
 fn read(packet: &[u8]) -> Vec<(u16, VipState)> {
     let mut gate = gate("brain");

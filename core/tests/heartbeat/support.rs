@@ -8,12 +8,23 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use standin_core::heartbeat::{
     ClusterId, ConfigDigest, Draft, Flags, Gate, Header, Incarnation, Key, KeyRing, NodeId, PathId,
-    Receipt, Rejected, Session,
+    Receipt, Rejected, Role, Session, VipState,
 };
 
 pub const CLUSTER: &str = "web";
 pub const OLD: &[u8] = b"0123456789abcdef0123456789abcdef";
 pub const NEW: &[u8] = b"fedcba9876543210fedcba9876543210";
+
+/// A group that its node has not, and could take.
+pub const READY: VipState = VipState {
+    role: Role::Idle,
+    eligible: true,
+    healthy: true,
+    asked: false,
+    doubted: false,
+    refused: false,
+};
+pub const HOLDING: VipState = VipState { role: Role::Holding, ..READY };
 
 pub fn key(secret: &[u8]) -> Key {
     Key::derive(secret, CLUSTER).expect("long enough")
