@@ -305,7 +305,8 @@ impl Node {
                 Timer::Daemon(member) => self.handle_daemon_timeout(member as usize),
                 Timer::Group(_) | Timer::Handover(_) | Timer::Decision(_) => self.undecided = true,
                 Timer::Lease => self.stir_leases(),
-                Timer::Sign => self.handle_sign_timeout(),
+                // Renewed above, before all others.
+                Timer::Sign => {}
                 Timer::Stop => self.stopping = true,
                 Timer::Vip(id) => self.handle_vip_timeout(id),
             }

@@ -73,11 +73,12 @@ impl Node {
         for id in self.vip_ids() {
             let vip = &self.vips[id.index()];
             if vip.is_crowd() {
-                // None of a crowd has anything else to do, and all are of it.
+                // None of a crowd is asked for, and all are of it.
                 break;
             }
             if vip.needs_sign() {
-                self.with_vip(id, Vip::handle_signed);
+                // As with any other renewal.
+                self.with_vip(id, Vip::ask_for_others);
             }
         }
     }

@@ -83,11 +83,6 @@ impl Vip {
         self.shares_lifetime && matches!(self.state, State::Held(_))
     }
 
-    /// The sign of life is being renewed; what else belongs to a renewal.
-    pub(crate) fn handle_signed(&mut self, around: &mut Surroundings<'_>) {
-        self.ask_for_others(around);
-    }
-
     /// The sign of life has run out, so the kernel does not answer for it, and somebody else may have it.
     pub(crate) fn handle_sign_lost(&mut self, around: &mut Surroundings<'_>, late: Duration) {
         let now = around.now;
@@ -103,7 +98,7 @@ impl Vip {
     /// A host that has it too and announces nothing gives no sign of itself unless it is asked: Linux
     /// announces no address that is added to it, and answers no announcement of one that it has. It is
     /// asked as anybody asks, since a probe of one who has an address says that it has let go.
-    fn ask_for_others(&mut self, around: &mut Surroundings<'_>) {
+    pub(crate) fn ask_for_others(&mut self, around: &mut Surroundings<'_>) {
         let source = match self.address {
             IpAddr::V4(_) => around.link.ipv4.is_some(),
             IpAddr::V6(_) => around.link.ipv6.is_some(),
