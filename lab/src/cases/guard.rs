@@ -255,6 +255,13 @@ fn own_address(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+/// The home has its address back, and the one that stood in for it ends.
+fn home_returns(world: &World<'_>, standin: &Daemon, mark: usize) -> Result<()> {
+    world.power_on(&world.brain)?;
+    standin.wait_after(mark, "released", PATIENCE)?;
+    standin.stop()
+}
+
 fn interface_recreated(lab: &Lab) -> Result<()> {
     let world = World::new(lab)?;
     let standin = stood_in(&world, Family::V4)?;
@@ -271,9 +278,7 @@ fn interface_recreated(lab: &Lab) -> Result<()> {
     })?;
     world.router_forgets()?;
     world.ask(vip, 200)?.wait_answered_by("pinky", 0, PATIENCE)?;
-    world.power_on(&world.brain)?;
-    standin.wait_after(mark, "released", PATIENCE)?;
-    standin.stop()
+    home_returns(&world, &standin, mark)
 }
 
 fn interface_without_files(lab: &Lab) -> Result<()> {
@@ -297,9 +302,7 @@ fn interface_without_files(lab: &Lab) -> Result<()> {
     allow(1024)?;
     standin.wait_after(mark, "link-up", PATIENCE)?;
     world.ask(vip, 200)?.wait_answered_by("pinky", 0, PATIENCE)?;
-    world.power_on(&world.brain)?;
-    standin.wait_after(mark, "released", PATIENCE)?;
-    standin.stop()
+    home_returns(&world, &standin, mark)
 }
 
 fn interface_renamed(lab: &Lab) -> Result<()> {
@@ -324,9 +327,7 @@ fn interface_renamed(lab: &Lab) -> Result<()> {
     world.pinky.remove_address(vip)?;
     standin.wait_after(mark, "stripped", PATIENCE)?;
     wait::until_true("it is put back", PATIENCE, || world.pinky.has(vip))?;
-    world.power_on(&world.brain)?;
-    standin.wait_after(mark, "released", PATIENCE)?;
-    standin.stop()
+    home_returns(&world, &standin, mark)
 }
 
 fn second_instance(lab: &Lab) -> Result<()> {

@@ -177,23 +177,22 @@ fn ten_thousand(lab: &Lab) -> Result<()> {
     ensure!(held(&world.pinky) == u64::from(COUNT), "nobody removes what a killed run left");
 
     lab.say("started again it removes what was left, and holds none at any moment");
-    cluster.start_node(0)?;
-    wait::until_true("Pinky answers", PATIENCE, || cluster.ask(0, "status").is_ok())?;
-    wait_holds(&world.brain, &world.pinky)?;
-    all_answer(&world, &world.brain)?;
-    let claims = cluster.daemon(0, |daemon| Ok(daemon.count("claimed")))?;
-    ensure!(claims == 0, "Pinky took what Brain has: it claimed {claims} of them");
+    let starts_and_brain_has_all = |node| {
+        cluster.start_node(node)?;
+        wait::until_true("it answers", PATIENCE, || cluster.ask(node, "status").is_ok())?;
+        wait_holds(&world.brain, &world.pinky)?;
+        all_answer(&world, &world.brain)?;
+        let claims = cluster.daemon(0, |daemon| Ok(daemon.count("claimed")))?;
+        ensure!(claims == 0, "Pinky took what is Brain's: it claimed {claims} of them");
+        Ok(())
+    };
+    starts_and_brain_has_all(0)?;
 
     lab.say("Brain is stopped with --keep and started again: it goes on with what was left");
     cluster.ask(1, "stop --keep")?;
     cluster.daemon(1, |daemon| daemon.wait_end(PATIENCE).map(drop))?;
     ensure!(held(&world.brain) == u64::from(COUNT), "the routes went");
-    cluster.start_node(1)?;
-    wait::until_true("Brain answers", PATIENCE, || cluster.ask(1, "status").is_ok())?;
-    wait_holds(&world.brain, &world.pinky)?;
-    all_answer(&world, &world.brain)?;
-    let claims = cluster.daemon(0, |daemon| Ok(daemon.count("claimed")))?;
-    ensure!(claims == 0, "Pinky took what was kept: it claimed {claims} of them");
+    starts_and_brain_has_all(1)?;
 
     lab.say("another's hand removes a route: it comes back");
     let route = routes(&world.brain)?[0];
