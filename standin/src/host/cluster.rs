@@ -72,7 +72,7 @@ pub fn prepare_cluster(
         plan(file, me, guarded, &mut kernel).map_err(Failure::in_words_of_the_file)?;
     let address = |vip: VipId| plan.vips[vip.index()].address;
     let guard = guard_plan(&file.cluster, &settings, guarded, address).with_routes(plan.routed());
-    if !fast::left_alive(&guard.name) {
+    if !guard.routed.is_empty() && !fast::left_alive(&guard.name) {
         plan.disown_routes();
     }
     let mut disowned = plan.disown(&fast::left_quiet(&guard.name));
